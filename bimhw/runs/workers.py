@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import active_children, get_context, parent_process
 from typing import Any, Protocol
 
@@ -207,15 +208,14 @@ def _only_the_parent_ends_this() -> None:
 
 
 @contextlib.contextmanager
-def spreading(
-    address: str | None,
-) -> Iterator[Spread | None]:
-    """Yield what calls a function on each tuple of arguments on a cluster, results in order; None without an address.
+def spreading(address: str | None, workers: int = 1) -> Iterator[Spread | None]:
+    """Yield what calls a function on each tuple of arguments elsewhere, results in order.
 
-    A task whose worker dies is run again by another; an error of the function is raised here.
+    That is a cluster where an address is given, else processes of this machine; None where one process is enough. A task
+    whose worker on the cluster dies is run again by another; an error of the function is raised here.
     """
     if address is None:
-        yield None
+        yield partial(side_by_side, workers=workers) if workers > 1 else None
         return
     client = connect(address)
 

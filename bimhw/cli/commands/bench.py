@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from bimhw.cli.output import json_option, print_json, print_table
+from bimhw.cli.renamed import renamed
 from bimhw.cli.timing_options import Share
 
 if TYPE_CHECKING:
     from bimhw.runs.bench import Engine
 
 
-@click.command()
+@click.command(context_settings=renamed({"threads": "workers"}))
 @click.argument("net", type=click.Path(path_type=Path))
 @click.option("--steps", type=click.IntRange(min=1), help="Steps to run; by default those of the file.")
 @click.option(
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 )
 @click.option("--chip", default="loihi1-fitted", show_default=True, help="Chip name or YAML file.")
 @click.option(
-    "--threads",
+    "--workers",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
@@ -54,7 +55,7 @@ def command(
     mapping: str,
     objective: str,
     chip: str,
-    threads: int,
+    workers: int,
     repeats: int,
     faults: Path | None,
     timing_sample: float | None,
@@ -69,7 +70,7 @@ def command(
 
     broken = None if faults is None else read_faults(faults)
     result = bench(
-        net, steps=steps, engine=engine, mapping=mapping, chip=chip, threads=threads, repeats=repeats, faults=broken,
+        net, steps=steps, engine=engine, mapping=mapping, chip=chip, threads=workers, repeats=repeats, faults=broken,
         timing_sample=timing_sample, objective=objective,
     ).as_dict()  # fmt: skip
     if as_json:

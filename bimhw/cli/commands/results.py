@@ -20,6 +20,9 @@ from bimhw.cli.output import device_option, echo, json_option, print_json
 )
 @click.option("--report-only", is_flag=True, help="Train nothing, write the page from the points that are there.")
 @click.option("--dask", help="Address of a Dask scheduler that trains side by side.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that train side by side."
+)
 @device_option
 @json_option
 def command(
@@ -31,6 +34,7 @@ def command(
     docs: Path,
     report_only: bool,
     dask: str | None,
+    workers: int,
     device: str,
     as_json: bool,
 ) -> None:
@@ -52,7 +56,7 @@ def command(
     def say(text: str) -> None:
         echo(text, err=True)
 
-    written = results(tables, rows, paths or None, seeds, minutes, docs, report_only, say, dask, device, doing)
+    written = results(tables, rows, paths or None, seeds, minutes, docs, report_only, say, dask, device, doing, workers)
     if as_json:
         print_json({"points": written.points, "files": [str(f) for f in written.files]})
         return

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 @click.option("--chip", default="loihi2", show_default=True, help="Chip that --model is compiled for.")
 @click.option("--write", type=OutputFile(), help="Write the outcome as a page (docs/validation.md).")
 @click.option("--dask", help="Address of a Dask scheduler that checks run on.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that share the checks."
+)
 @json_option
 def command(
     quick: bool,

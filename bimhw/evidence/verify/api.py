@@ -68,6 +68,7 @@ def verify(
     model: Path | str | None = None,
     data: object = None,
     chip: str = "loihi2",
+    workers: int = 1,
 ) -> Verification:
     """Compare this installation with independent oracles.
 
@@ -83,6 +84,7 @@ def verify(
         model: file of a network of your own; given with data, only it is checked unless `only` names checks.
         data: samples for it: a `bimhw.Dataset`, or what `Dataset.open` reads.
         chip: that it is compiled for.
+        workers: processes that share the checks. The outcome is the same for any number.
 
     Raises:
         InputError: a path that is no folder, or a text that names no check.
@@ -103,10 +105,10 @@ def verify(
         drawn, full, folders["nir"], folders["silicon"], folders["rtl"], replayed.append,
         None if model is None else Path(model), data, chip,
     )  # fmt: skip
-    if dask is None:
+    if dask is None and workers == 1:
         outcomes = run_checks(chosen, setting, done)
     else:
-        with spreading(dask) as spread:
+        with spreading(dask, workers) as spread:
             there = run_checks([c for c in chosen if c.name != RTL], replace(setting, rtl_row=_ignore), done, spread)
         here = run_checks([c for c in chosen if c.name == RTL], setting, done)
         outcomes = sorted([*there, *here], key=lambda o: [c.name for c in chosen].index(o.check.name))

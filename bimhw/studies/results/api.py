@@ -39,6 +39,7 @@ def results(
     dask: str | None = None,
     device: str = "cpu",
     begins: Callable[[str], None] = lambda what: None,
+    workers: int = 1,
 ) -> ResultsPage:
     """Train the missing rows of the results, then write ``results.md`` with its plots.
 
@@ -54,6 +55,7 @@ def results(
         dask: address of a Dask scheduler that trains side by side.
         device: where torch trains tasks and texts, by its name; strings stay on the CPU.
         begins: called with the name of each run before it.
+        workers: processes of this machine that train side by side.
 
     Raises:
         InputError: an unknown table or row, no such device, or missing data of a table asked for by name.
@@ -63,7 +65,7 @@ def results(
     if not report_only:
         paths = {name: Path(path) for name, path in (data or {}).items()}
         budget_s = None if minutes is None else 60 * minutes
-        run_results(store, tables, paths, seeds, budget_s, say, rows, dask, device, begins)
+        run_results(store, tables, paths, seeds, budget_s, say, rows, dask, device, begins, workers)
     begins("writing the page")
     points = read_points(store)
     return ResultsPage(len(points), tuple(write_report(points, folder)))

@@ -34,6 +34,7 @@ def run_results(
     dask: str | None = None,
     device: str = "cpu",
     begins: Callable[[str], None] = lambda what: None,
+    workers: int = 1,
 ) -> dict[str, Point]:
     """Train every missing point: for each table the grids first, then all rows with seed 0, then seed 1, and so on.
 
@@ -48,6 +49,7 @@ def run_results(
         dask: address of a Dask scheduler that trains points side by side; its workers may die.
         device: where torch trains tasks and texts.
         begins: told the name of each run, and of other long work, before it.
+        workers: processes of this machine that train so many points side by side.
 
     Raises:
         InputError: an unknown table, a text that no row's label holds, or missing data of a table asked for by name.
@@ -56,7 +58,7 @@ def run_results(
     torch_device(device)
     points, paths, end = read_points(store), paths or {}, time.monotonic() + (budget_s or float("inf"))
     store.parent.mkdir(parents=True, exist_ok=True)
-    with held(store), spreading(dask) as spread:
+    with held(store), spreading(dask, workers) as spread:
         for table in asked:
             name = table.name
             begins(f"{name}: reading the data")
@@ -73,7 +75,9 @@ def run_results(
             if table.path == table.task:  # a whole set of the user's
                 _say_hours(table, data, points, say, begins)
             while spread is not None and time.monotonic() < end and (ready := _ready(table, data, points, seeds)):
-                begins(f"{name}: {len(ready)} runs on Dask")
+                if dask is None:  # what is done is kept before more begins
+                    ready = ready[:workers]
+                begins(f"{name}: {len(ready)} runs side by side")
                 for point in spread(run_point, [(data, name, *what, device) for what in ready]):
                     points[point.key] = point
                     append_point(store, point)

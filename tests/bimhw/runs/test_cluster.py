@@ -82,7 +82,9 @@ def test_checks_on_a_cluster_are_those_made_here() -> None:
         killed = kill_when_busy(cluster)
         there = verify(seed=3, only=only, dask=cluster.scheduler_address)
     assert killed
-    assert [(o.check.name, o.value) for o in there.outcomes] == [(o.check.name, o.value) for o in here.outcomes]
+    both = verify(seed=3, only=only, workers=2)
+    for other in (there, both):
+        assert [(o.check.name, o.value) for o in other.outcomes] == [(o.check.name, o.value) for o in here.outcomes]
 
 
 def test_free_runs_count_the_updates_that_were_made() -> None:

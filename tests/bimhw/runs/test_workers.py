@@ -16,7 +16,7 @@ import pytest
 
 from benchmarks.nets import write_net
 from bimhw.cli.main import cli
-from bimhw.runs.workers import side_by_side
+from bimhw.runs.workers import side_by_side, spreading
 
 ROOT = Path(__file__).parents[3]
 PARENT = """
@@ -99,3 +99,11 @@ def test_any_number_of_processes_gives_the_same_bytes(command: str, tmp_path: Pa
     }
     assert len(outputs) == 1
     assert b"{" in outputs.pop()
+
+
+def test_spreading_is_nothing_for_one_process() -> None:
+    with spreading(None) as spread:
+        assert spread is None
+    with spreading(None, 2) as spread:
+        assert spread is not None
+        assert spread(math.comb, [(5, 2)]) == [10]  # one task alone is done in this process

@@ -94,17 +94,22 @@ def test_points_trained_elsewhere_are_the_same(plan: None, tmp_path: Path, monke
     rounds: list[int] = []
 
     @contextmanager
-    def spreading(address: str | None) -> Iterator[Any]:
+    def spreading(address: str | None, workers: int) -> Iterator[Any]:
         def spread(function: Any, tasks: Any) -> list[Any]:
             rounds.append(len(tasks))
             return [function(*task) for task in reversed(tasks)][::-1]
 
-        yield None if address is None else spread
+        yield None if address is None and workers == 1 else spread
 
     monkeypatch.setattr(run_module, "spreading", spreading)
     there = run_results(tmp_path / "there.jsonl", ["toy"], say=lambda _: None, dask="somewhere")
     assert rounds == [2 + 2 + 1, 2]
-    assert figures(there) == figures(run_results(tmp_path / "here.jsonl", ["toy"], say=lambda _: None))
+    here = figures(run_results(tmp_path / "here.jsonl", ["toy"], say=lambda _: None))
+    assert figures(there) == here
+    rounds.clear()
+    both = run_results(tmp_path / "both.jsonl", ["toy"], say=lambda _: None, workers=2)
+    assert rounds == [2, 2, 1, 2]  # as many as there are processes: what is done is kept
+    assert figures(both) == here
     assert read_points(tmp_path / "there.jsonl").keys() == there.keys()
 
 

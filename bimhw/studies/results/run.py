@@ -75,15 +75,18 @@ def run_results(
             if table.path == table.task:  # a whole set of the user's
                 _say_hours(table, data, points, say, begins)
             while spread is not None and time.monotonic() < end and (ready := _ready(table, data, points, seeds)):
-                if dask is None:  # what is done is kept before more begins
-                    ready = ready[:workers]
+                ready = ready[: workers if dask is None else None]  # what is done is kept before more begins
                 begins(f"{name}: {len(ready)} runs side by side")
                 for point in spread(run_point, [(data, name, *what, device) for what in ready]):
-                    points[point.key] = point
-                    append_point(store, point)
-                    say(_line(table, point))
+                    _keep(table, point, points, store, say)
             _run_table(table, data, store, points, seeds, end, say, device, begins)
     return points
+
+
+def _keep(table: Table, point: Point, points: dict[str, Point], store: Path, say: Callable[[str], None]) -> None:
+    points[point.key] = point
+    append_point(store, point)
+    say(_line(table, point))
 
 
 def _able(table: Table, data: Data, say: Callable[[str], None]) -> Table:
@@ -162,9 +165,7 @@ def _run_table(
             if time.monotonic() > end:
                 return None
             begins(_run_name(table, row.label, seed, tuning))
-            points[key] = run_point(data, table.name, row, options, seed, tuning, device)
-            append_point(store, points[key])
-            say(_line(table, points[key]))
+            _keep(table, run_point(data, table.name, row, options, seed, tuning, device), points, store, say)
         return points[key]
 
     most = max((r.seeds for r in table.rows), default=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import get_args, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from mapping.usage import Resource, usage
 from simulator.base.errors import FitError
 from simulator.chips.chip import Chip
+from simulator.chips.load import chip_names, load_chip
 from simulator.plasticity.budget import Item, learning_memory
 from simulator.plasticity.config import LearnConfig, learn_config
 from simulator.program.program import Program
@@ -68,9 +70,26 @@ def check_learning(
             f"is not one of chip {chip.name!r}: {', '.join(rules) or 'none'}",
             "Try loihi2",
         )
+    _check_width(chip, config.weight_bits, config.rule)
     found = learning_usage(program, chip, config, steps)
     check_memory(found, _WAY_OUT)
     return found
+
+
+def _check_width(chip: Chip, bits: int, rule: str) -> None:
+    """Raise `FitError` unless the chip stores weights of so many bits: learning keeps its words as wide as they are said to be."""
+    allowed = chip.capabilities.weight_bits
+    if bits in allowed:
+        return
+    own = [b for b in get_args(get_type_hints(LearnConfig)["weight_bits"]) if b in allowed]
+    able = ((name, load_chip(name).capabilities) for name in chip_names())
+    others = [name for name, can in able if bits in can.weight_bits and {"*", rule} & set(can.learning)]
+    here = f"Learn with --bits {' or '.join(map(str, own))}, or compile" if own else "Compile"
+    raise FitError(
+        "option bits",
+        f"is {bits} for weights that learn, and chip {chip.name!r} stores {', '.join(map(str, allowed))}",
+        f"{here} for a chip that stores {bits}: {', '.join(others)}",
+    )
 
 
 def check_memory(found: Sequence[Resource], way_out: str) -> None:

@@ -125,6 +125,15 @@ def _check_delay(q: Projection, chip: Chip) -> None:
         )
 
 
+def check_widths(program: Program, chip: Chip) -> None:
+    """Raise `FitError` where a program's weights are in words that the chip does not store; widths are judged as in compiling.
+
+    Weights that learn keep their declared width; others are judged by their values.
+    """
+    for q in program.projections:
+        _check_bits(q, chip, None)
+
+
 def _check_bits(q: Projection, chip: Chip, bits: int | None) -> None:
     allowed = chip.capabilities.weight_bits
     stores = f"chip {chip.name!r} stores {', '.join(map(str, allowed))}"

@@ -318,9 +318,9 @@ def _counter(request: Request) -> Counter:
 
 def _warm_up(chip: Chip, engine: Engine) -> None:
     """Load or compile the kernels on a network of two neurons, so that they are in no figure."""
-    params = {"dv": np.array(512), "vth": np.array(64), "strict": np.array(1)}
+    params = {"dv": np.array(512), "vth": np.array(0), "strict": np.array(1)}
     populations = (Population("in", INPUT_MODEL, 1, role="input"), Population("lif", "lif", 1, params))
-    row = np.array([0, 1]), np.zeros(1, np.int32), np.array([100], np.int8)
+    row = np.array([0, 1]), np.zeros(1, np.int32), np.array([1], np.int8)
     program = Program("", "", populations, (Projection("q", "in", "lif", "in", *row),), np.zeros(2, np.int32))
     train = SpikeTrain(np.array([0, 1]), np.zeros(1, np.int32))
     execute(Request(program, [train], chip, 2, how=How(engine)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
+from mapping.limits import check_widths
 from simulator.base.errors import InputError, unknown_name
 from simulator.chips.chip import Chip
 from simulator.program.faults import Faults, check_faults
@@ -88,6 +89,7 @@ class Request:
 
     Raises:
         InputError: faults, an engine or a synchronisation that the chip does not have.
+        FitError: weights in words that the chip does not store.
     """
 
     program: Program
@@ -107,6 +109,7 @@ class Request:
                 )
             return
         check_faults(how.faults, chip.topology)
+        check_widths(self.program, chip)
         has = chip.capabilities.sync
         if how.engine != "none" and chip.timing is not None and how.sync not in has:
             way = f"Choose {' or '.join(has)}, or list it under capabilities.sync of a chip file of your own"

@@ -11,6 +11,7 @@ import pytest
 
 import bimhw
 from bimhw.runs.bench import bench
+from bimhw.runs.request import How, Request
 from mapping.blocks import map_blocks, to_program
 from mapping.limits import check_capabilities, check_core_count, check_limits, unchecked
 from mapping.network import Network
@@ -132,7 +133,13 @@ def test_width_is_one_for_compile_fit_and_bench(tmp_path: Path) -> None:
     for mapping in ("file", "auto"):
         assert bench(good, chip=str(timed), engine="none", mapping=mapping).spikes == 3
     assert not bimhw.fit(bad, chip)["fits"]
-    for run in (lambda: bimhw.compile(bad, chip), lambda: bench(bad, chip=str(timed), engine="none")):
+    wide = bimhw.compile(bad, "generic").program
+    runs = (
+        lambda: bimhw.compile(bad, chip),
+        lambda: bench(bad, chip=str(timed), engine="none"),
+        lambda: Request(wide, [], chip, 1, how=How("none")),
+    )
+    for run in runs:
         with pytest.raises(FitError, match="need 5 bits"):
             run()
 

@@ -20,8 +20,11 @@ from bimhw.tasks import load_task
 from bimhw.tasks.base import Task
 from bimhw.tasks.dataset import Dataset
 from bimhw.views.build import write_report
+from mapping.learning_limits import check_learning
 from simulator.base.errors import FitError, InputError
 from simulator.chips.listing import new_chip
+from simulator.chips.load import load_chip
+from simulator.plasticity.config import LearnConfig
 from simulator.program.program import Program
 
 OPTIONS = {"steps": 20, "classes": 2, "train": 8, "test": 4}
@@ -177,3 +180,10 @@ def test_a_text_is_refused(program: Program, tmp_path: Path) -> None:
         CliRunner().invoke(command, [str(tmp_path / "p.bimhw"), "--task", "lm"], catch_exceptions=False)
     with pytest.raises(InputError, match="given twice"):
         learn(program, load_task("recall", **OPTIONS), bits=8, weight_bits=8)
+
+
+def test_a_width_that_the_chip_does_not_store_is_refused_before_it_learns(program: Program) -> None:
+    with pytest.raises(FitError, match=r"option bits: is 16 for weights .*'loihi2' stores 1, .* --bits 8, .*: .*generic"):
+        learn(program, load_task("recall", **OPTIONS), bits=16)
+    with pytest.raises(FitError, match=r"is 8 for weights that learn, and chip 'odin' stores 1, 2, 3, 4\. Compile for a chip"):
+        check_learning(ready_to_learn(program, load_task("recall", **OPTIONS), {}), load_chip("odin"), LearnConfig(rule="stdp"))

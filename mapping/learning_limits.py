@@ -77,7 +77,7 @@ def check_learning(
 
 
 def _check_width(chip: Chip, bits: int, rule: str) -> None:
-    """Raise `FitError` unless the chip stores weights of so many bits: learning keeps its words as wide as they are said to be."""
+    """Raise `FitError` unless the chip stores weights of so many bits: learning keeps its words that wide."""
     allowed = chip.capabilities.weight_bits
     if bits in allowed:
         return

@@ -222,8 +222,9 @@ def port_units(
         other = _levelled(groups, [u or max(own) for u in own], n_target, options, parts)
         return other if _miss(groups, other[0], options) * _MUCH < _miss(groups, found[0], options) else found
     fracs = [-round(math.log2(float(_together([g], n_target, options)))) for g in groups]
-    finest = max((f for f, g in zip(fracs, groups, strict=True) if g.values.size), default=0)
-    fracs = [max(f, finest - _MAX_EXPONENT) if g.values.size else finest for f, g in zip(fracs, groups, strict=True)]
+    used = [bool(g.values.any()) for g in groups]  # weights of 0 ask for no unit of their own
+    finest = max((f for f, own in zip(fracs, used, strict=True) if own), default=0)
+    fracs = [max(f, finest - _MAX_EXPONENT) if own else finest for f, own in zip(fracs, used, strict=True)]
     return [np.asarray(2.0**-f) for f in fracs], [finest - f for f in fracs]
 
 

@@ -14,7 +14,7 @@ from bimhw.compiler.integer import RATE_STEPS, spike_rates
 from bimhw.frontends.npz import PlainNet, read_plain
 from bimhw.runs.execute import execute, time_run
 from bimhw.runs.long_run import CHUNK_STEPS, LongRun, run_long
-from bimhw.runs.request import How, Request
+from bimhw.runs.request import How, Request, Sync
 from energy_models.chip_energy import chip_energy
 from energy_models.spread import UNKNOWN, spread
 from energy_models.times import time_ratios, time_word
@@ -142,7 +142,8 @@ def bench(
         FitError: a mapping that does not fit the chip.
     """
     hardware = load_chip(chip)
-    how = How(engine, faults=faults or Faults(), threads=threads, timing_sample=timing_sample)
+    sync = _sync(hardware, engine)
+    how = How(engine, faults=faults or Faults(), threads=threads, timing_sample=timing_sample, sync=sync)
     _warm_up(hardware, engine)
     built = _build(path, hardware, mapping, how.faults, objective, threads)
     n_steps = built.net.inputs.steps if steps is None else steps
@@ -153,6 +154,21 @@ def bench(
     whole = n_steps <= CHUNK_STEPS or how.faults != Faults() or timing_sample is not None
     done = _whole(built, request, repeats, timing) if whole else _long(built, request, timing)
     return _result(Path(path).name, mapping, built, request, done, timing)
+
+
+def _sync(chip: Chip, engine: Engine) -> Sync:
+    """Return the synchronisation that a chip is timed with: barriers, or its neighbours where it has no barrier.
+
+    Raises:
+        InputError: a chip of ticks alone, whose period is the user's.
+    """
+    has = chip.capabilities.sync
+    if engine == "none" or chip.timing is None or "barrier" in has:
+        return "barrier"
+    if "neighbour" in has:
+        return "neighbour"
+    way = "Use --engine none, or compile it and give a period: bimhw simulate --sync tick --period 1ms"
+    raise InputError(f"chip {chip.name!r}", f"has no steps that end by themselves ({', '.join(has)})", way)
 
 
 def _result(
@@ -323,4 +339,4 @@ def _warm_up(chip: Chip, engine: Engine) -> None:
     row = np.array([0, 1]), np.zeros(1, np.int32), np.array([1], np.int8)
     program = Program("", "", populations, (Projection("q", "in", "lif", "in", *row),), np.zeros(2, np.int32))
     train = SpikeTrain(np.array([0, 1]), np.zeros(1, np.int32))
-    execute(Request(program, [train], chip, 2, how=How(engine)))
+    execute(Request(program, [train], chip, 2, how=How(engine, sync=_sync(chip, engine))))

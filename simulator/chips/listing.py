@@ -15,7 +15,7 @@ from simulator.base.shown import Shown
 from simulator.base.writing import replacing
 from simulator.chips.chip import Chip
 from simulator.chips.energy_keys import ENERGY_UNITS
-from simulator.chips.load import chip_names, load_chip
+from simulator.chips.load import chip_names, load_chip, parse_chip
 from simulator.chips.rounding import rounded_times
 from simulator.chips.rules import quantities
 
@@ -101,12 +101,23 @@ def new_chip_text(name: str, like: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.]*(-[A-Za-z0-9_.]+)*", name):
         raise InputError(f"chip name {name!r}", "is no plain word", "Use letters, digits, '_' and '-'")
     text = chip_text(like)
+    own = {"name": name, "title": f"{name}, started from {like}"}
     lines = text.splitlines(keepends=True)
-    start = next(i for i, line in enumerate(lines) if line.startswith("name:"))
-    title = next(i for i, line in enumerate(lines) if line.startswith("title:"))
-    lines[start] = f"name: {name}\n"
-    lines[title] = f"title: {name}, started from {like}\n"
-    return _HEADER.format(name=name, like=like) + "".join(lines[start:] if start < title else lines[title:])
+    starts = [next((i for i, line in enumerate(lines) if line.startswith(f"{key}:")), -1) for key in own]
+    after = [next((line for line in lines[i + 1 :]), "") for i in starts]
+    if min(starts) < 0 or any(line.startswith((" ", "\t")) for line in after):
+        return _HEADER.format(name=name, like=like) + _in_plain_form(text, like, own)
+    for i, (key, value) in zip(starts, own.items(), strict=True):
+        lines[i] = f"{key}: {value}\n"
+    first = next(i for i, line in enumerate(lines) if re.match(r"[A-Za-z_]", line))  # what stands above is of `like`
+    return _HEADER.format(name=name, like=like) + "".join(lines[first:])
+
+
+def _in_plain_form(text: str, like: str, own: dict[str, str]) -> str:
+    """Return a file in another form of YAML or JSON, or an architecture of SANA-FE, as a chip file in this project's form."""
+    from simulator.chips.sanafe import chip_yaml
+
+    return chip_yaml(msgspec.structs.replace(parse_chip(text, like), **own))
 
 
 def new_chip(file: str | Path, like: str = "loihi2") -> Chip:

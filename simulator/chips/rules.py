@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from simulator.base.errors import InputError
 from simulator.chips.chip import MOST_CHIPS, MOST_CORES, MOST_MESH_CORES, Chip, core_range
-from simulator.chips.energy_keys import ENERGY_UNITS
 from simulator.chips.quantity import Quantity
+from simulator.chips.rules_energy import (
+    energies,
+    energies_are_not_absurd,
+    energies_are_not_negative,
+    energies_have_units,
+    energy_keys_are_known,
+)
+from simulator.chips.rules_energy import fail as _fail
 
-MAX_PJ = {"barrier": 1e9, "step": 1e9}  # these are of the whole chip; all others are one operation of one core
-MAX_OPERATION_PJ = 1e6  # 1 uJ: four orders above the costliest published one (a SpiNNaker neuron update, 26 nJ)
-MAX_STATIC_MW = 1e6
 MAX_TIME_NS = 1e9
+MOST_PORTS = 64  # of a router: those of `simulator.timing.wires`
 _COUNTS = ("flits", "port_slots", "core_slots")
 
 
@@ -24,6 +28,7 @@ def check_chip(chip: Chip, where: str) -> None:
         _numbers_are_finite,
         _known_numbers_have_a_source,
         _cores_fit_the_mesh,
+        _routers_have_ports,
         _host_port_is_on_the_mesh,
         _broken_cores_exist,
         _chips_are_linked,
@@ -37,10 +42,10 @@ def check_chip(chip: Chip, where: str) -> None:
         _tick_divides_times,
         _barrier_table_counts_tiles,
         _neighbours_shake_hands,
-        _energy_keys_are_known,
-        _energies_have_units,
-        _energies_are_not_negative,
-        _energies_are_not_absurd,
+        energy_keys_are_known,
+        energies_have_units,
+        energies_are_not_negative,
+        energies_are_not_absurd,
         _supply_is_in_volts,
         _ranges_hold_their_value,  # last: a wrong unit or sign is the better reason
     ):
@@ -52,19 +57,10 @@ def quantities(chip: Chip) -> Iterator[tuple[str, Quantity]]:
     for name, limit in _limits(chip):
         yield f"$.limits.{name}", limit
     yield from _times(chip)
-    for path, _, quantity in _energies(chip):
+    for path, _, quantity in energies(chip):
         yield path, quantity
     if chip.supply_v is not None:
         yield "$.supply_v", chip.supply_v
-
-
-def _energies(chip: Chip) -> Iterator[tuple[str, str, Quantity]]:
-    """Yield path, key and quantity of every energy, those of single units too."""
-    for key, quantity in chip.energy.items():
-        yield f"$.energy.{key}", key, quantity
-    for unit, energies in chip.unit_energy.items():
-        for key, quantity in energies.items():
-            yield f"$.unit_energy.{unit}.{key}", key, quantity
 
 
 def _limits(chip: Chip) -> Iterator[tuple[str, Quantity]]:
@@ -93,10 +89,6 @@ def _times(chip: Chip) -> Iterator[tuple[str, Quantity]]:
 
 def _is_count(path: str) -> bool:
     return path.rsplit(".", 1)[1] in _COUNTS
-
-
-def _fail(where: str, path: str, problem: str, way_out: str) -> None:
-    raise InputError(f"{where}: {path}", problem, way_out)
 
 
 def _name_is_plain(chip: Chip, where: str) -> None:
@@ -141,6 +133,19 @@ def _cores_fit_the_mesh(chip: Chip, where: str) -> None:
             "$.topology.usable_cores",
             f"is {t.usable_cores}; the mesh has {t.width} x {t.height} x {t.cores_per_router} = {cores} cores",
             "Lower it or enlarge the mesh",
+        )
+
+
+def _routers_have_ports(chip: Chip, where: str) -> None:
+    """Hold the ports of a router, those to other routers and the host's among them, against what is timed."""
+    t = chip.topology
+    most = MOST_PORTS - 4 * t.networks - 1
+    if chip.timing is not None and t.cores_per_router > most:
+        _fail(
+            where,
+            "$.topology.cores_per_router",
+            f"is {t.cores_per_router}; {most} are the most, since a router is timed with up to {MOST_PORTS} ports",
+            "Spread the cores over more routers, or leave the times out (timing: null)",
         )
 
 
@@ -297,44 +302,6 @@ def _neighbours_shake_hands(chip: Chip, where: str) -> None:
             "is missing, and $.capabilities.sync lists neighbour",
             "Give the time of a handshake",
         )
-
-
-def _energy_keys_are_known(chip: Chip, where: str) -> None:
-    import difflib
-
-    if not chip.energy:
-        _fail(where, "$.energy", "is empty", "Give at least synaptic_event (value null where it is unknown)")
-    for path, key, _ in _energies(chip):
-        if key not in ENERGY_UNITS:
-            near = difflib.get_close_matches(key, ENERGY_UNITS, 1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(ENERGY_UNITS)}"
-            _fail(where, path, "is not a known key", hint)
-
-
-def _energies_have_units(chip: Chip, where: str) -> None:
-    for path, key, q in _energies(chip):
-        if q.unit != ENERGY_UNITS[key]:
-            _fail(where, f"{path}.unit", f"is {q.unit!r}; it must be {ENERGY_UNITS[key]!r}", "Convert the value")
-
-
-def _energies_are_not_negative(chip: Chip, where: str) -> None:
-    for path, _, q in _energies(chip):
-        for number in (q.low, q.value):
-            if number is not None and number < 0:
-                _fail(where, path, f"is {number:g} {q.unit}; it cannot be negative", "Give 0 or more")
-
-
-def _energies_are_not_absurd(chip: Chip, where: str) -> None:
-    for path, key, q in _energies(chip):
-        limit = MAX_STATIC_MW if q.unit == "mW" else MAX_PJ.get(key, MAX_OPERATION_PJ)
-        worst = max((n for n in (q.value, q.high) if n is not None), default=0.0)
-        if worst > limit:
-            _fail(
-                where,
-                path,
-                f"is {worst:g} {q.unit}, above {limit:g} {q.unit}, which no chip comes near",
-                "Check the unit: 1 nJ = 1e3 pJ, 1 J = 1e12 pJ",
-            )
 
 
 def _supply_is_in_volts(chip: Chip, where: str) -> None:

@@ -8,9 +8,10 @@ from functools import lru_cache
 import numba
 import numpy as np
 
+from simulator.chips.rules import MOST_PORTS
 from simulator.timing.contract import EAST, I64, LOCAL, NORTH, SOUTH, WEST, Mesh
 
-MAX_PORTS = 64
+MAX_PORTS = MOST_PORTS
 _OPPOSITE = {NORTH: SOUTH, EAST: WEST, SOUTH: NORTH, WEST: EAST}
 _STEP = {NORTH: (0, 1), EAST: (1, 0), SOUTH: (0, -1), WEST: (-1, 0)}
 

@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import bimhw
 from bimhw.compiler.calibrate import Drive
 from bimhw.compiler.fixed import store, weight_limit
 from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.quantise import Synapses, port_units, quantise_port
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
 from simulator.program.graph import Projection, csr_to_dense, dense_to_csr
 
 
@@ -102,3 +105,11 @@ def test_an_outlier_of_one_projection_leaves_the_other_its_weights(per_row: bool
     for q, wanted in zip(made.projections, (plain, loop), strict=True):
         got = csr_to_dense(q, 4) * 2.0**q.exponent * units
         assert np.sqrt(np.mean((got - wanted) ** 2) / np.mean(wanted**2)) == pytest.approx(made.rms_error[q.name])
+
+
+def test_weights_that_are_all_zero_ask_for_no_unit() -> None:
+    """An untrained readout made shifts that no word of a 4-bit chip holds."""
+    net = BimNet(BimConfig(n_in=6, hidden=(5,), n_out=3))
+    assert not net.readout.weight.any()
+    for bits in (1, 4, 8):
+        assert bimhw.compile(net, "generic", bits=bits).program.population("readout")

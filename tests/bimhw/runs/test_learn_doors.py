@@ -135,11 +135,11 @@ def test_task_options_and_old_names(program: Program, tmp_path: Path) -> None:
         "--json",
     ]
     new = CliRunner().invoke(
-        command, [*start, "--lambda", ".5", "--lookback", "4", "--prune", "0.2", "--bits", "12"], catch_exceptions=False
+        command, [*start, "--lambda", ".5", "--lookback", "4", "--prune", "0.2", "--bits", "8"], catch_exceptions=False
     )
     old = CliRunner().invoke(
         command,
-        [*start, "--lam", ".5", "--history", "4", "--prune-target", "0.2", "--weight-bits", "12"],
+        [*start, "--lam", ".5", "--history", "4", "--prune-target", "0.2", "--weight-bits", "8"],
         catch_exceptions=False,
     )
     assert new.exit_code == old.exit_code == 0
@@ -183,7 +183,13 @@ def test_a_text_is_refused(program: Program, tmp_path: Path) -> None:
 
 
 def test_a_width_that_the_chip_does_not_store_is_refused_before_it_learns(program: Program) -> None:
-    with pytest.raises(FitError, match=r"option bits: is 16 for weights .*'loihi2' stores 1, .* --bits 8, .*: .*generic"):
+    with pytest.raises(
+        FitError, match=r"option bits: is 16 for weights .*'loihi2' stores 1, .* --bits 8, .*: .*generic"
+    ):
         learn(program, load_task("recall", **OPTIONS), bits=16)
-    with pytest.raises(FitError, match=r"is 8 for weights that learn, and chip 'odin' stores 1, 2, 3, 4\. Compile for a chip"):
-        check_learning(ready_to_learn(program, load_task("recall", **OPTIONS), {}), load_chip("odin"), LearnConfig(rule="stdp"))
+    with pytest.raises(
+        FitError, match=r"is 8 for weights that learn, and chip 'odin' stores 1, 2, 3, 4\. Compile for a chip"
+    ):
+        check_learning(
+            ready_to_learn(program, load_task("recall", **OPTIONS), {}), load_chip("odin"), LearnConfig(rule="stdp")
+        )

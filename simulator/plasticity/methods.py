@@ -57,6 +57,8 @@ class ChipForm:
         name: as in `LearnConfig.form`.
         kept: steps of history that a neuron keeps beside those on the error's way, from (configuration, steps of a sample).
         step: what a core does at the late visit of each step, from (layer, part, step, labelled); None: nothing.
+        step_all: the same for all cores at once, from (layer, step, labelled); `count_step`, with the arguments of `step`,
+            then counts each core's part. None: core by core.
         sweep: what a core does when a sweep is due, from (layer, part, visit); None: it has none and updates at labelled
             steps.
         traces: a synapse keeps eligibility traces.
@@ -70,6 +72,8 @@ class ChipForm:
     name: str
     kept: Callable[[Settings, int], int]
     step: Callable[..., None] | None = None
+    step_all: Callable[..., None] | None = None
+    count_step: Callable[..., None] | None = None
     sweep: Callable[..., None] | None = None
     traces: bool = False
     narrow: bool = False

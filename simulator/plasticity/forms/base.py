@@ -84,12 +84,17 @@ def dense_step(e, g, u, hist, const, live, psp, membrane, labelled, words):  # t
         labelled: accumulate delta E^sb.
         words: word table.
     """
-    lines, n = e.shape[2], e.shape[3]
-    for i in range(n):
-        k_o = const[C_K, i]
-        h = (1.0 - k_o) if membrane else (1.0 - k_o) * hist[H_PSI, i]
-        abar, c, delta = hist[H_ABAR, i], hist[H_C, i], hist[H_DELTA, i]
-        for j in range(lines):
+    dense_step_at(e, g, u, hist, const, live, psp, membrane, labelled, words, np.arange(e.shape[2]))
+
+
+@numba.njit(cache=True, nogil=True)
+def dense_step_at(e, g, u, hist, const, live, psp, membrane, labelled, words, at):  # type: ignore[no-untyped-def]
+    """Do as `dense_step` for the lines `at` alone, int64 [any], whose first is 0."""
+    n = e.shape[3]
+    for j in at:  # neurons inside: they lie side by side in memory
+        for i in range(n):
+            h = (1.0 - const[C_K, i]) if membrane else (1.0 - const[C_K, i]) * hist[H_PSI, i]
+            abar, c, delta = hist[H_ABAR, i], hist[H_C, i], hist[H_DELTA, i]
             if live[0, j, i]:
                 x = put(abar * e[0, 0, j, i] + (1.0 - abar) * u[j], K_TRACE, words)
                 e[0, 0, j, i] = x
@@ -106,6 +111,8 @@ def dense_step(e, g, u, hist, const, live, psp, membrane, labelled, words):  # t
                 sb = _chain(e, 2, j, i, hist[H_X, i] * u[j], h, hist, const, psp, words)
                 if labelled:
                     g[2, j, i] = put(g[2, j, i] + delta * sb, K_SUM + 2, words)
+    for i in range(n):
+        h = (1.0 - const[C_K, i]) if membrane else (1.0 - const[C_K, i]) * hist[H_PSI, i]
         sb = _chain(e, 3, 0, i, hist[H_Z, i], h, hist, const, psp, words)
         if labelled:
-            g[3, 0, i] = put(g[3, 0, i] + delta * sb, K_SUM + 3, words)
+            g[3, 0, i] = put(g[3, 0, i] + hist[H_DELTA, i] * sb, K_SUM + 3, words)

@@ -131,13 +131,24 @@ def dense_lines(
             first neuron.
         numbers: of the lines; the first of them is line 0.
     """
-    lines, n = e.shape[1], e.shape[3]
+    dense_lines_at(e, g, u, hist, const, live, psp, membrane, labelled, words, noise, numbers, np.arange(numbers.size))
+
+
+@numba.njit(cache=True, nogil=True)
+def dense_lines_at(
+    e: Floats, g: Floats, u: Floats, hist: Floats, const: Floats, live: npt.NDArray[np.uint8], psp: int, membrane: bool,
+    labelled: bool, words: Floats, noise: npt.NDArray[np.uint64], numbers: npt.NDArray[np.int64],
+    at: npt.NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Do as `dense_lines`, with line numbers[j] of the layer at place at[j] of the arrays."""
+    n = e.shape[3]
     zero, one, h, rest = np.zeros(n), np.ones(n, np.uint8), np.empty(n), np.empty(n)
     r, stochastic = np.full((5, n), 0.5), noise[0] != 0
     for i in range(n):
         h[i] = (1.0 - const[C_K, i]) if membrane else (1.0 - const[C_K, i]) * hist[H_PSI, i]
         rest[i] = 1.0 - hist[H_ABAR, i]
-    for j in range(lines):
+    for k in range(numbers.size):
+        j = at[k]
         x = u[j]
         for port in range(3):
             a = hist[H_ABAR] if port < 2 else zero
@@ -145,7 +156,7 @@ def dense_lines(
             c = hist[H_C] if port < 2 else zero
             q = const[C_D] if port == 0 else (zero if port == 1 else hist[H_X])
             if stochastic:
-                _draw_traces(r, noise, numbers[j], port, psp)
+                _draw_traces(r, noise, numbers[k], port, psp)
             _line(e[port, j], a, b, c, q, x, live[port, j], hist, const, h, psp, words, K_TRACE + 5 * port, r)
         if labelled:
             for port in range(3):

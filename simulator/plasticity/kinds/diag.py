@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.plasticity.forms import block
-from simulator.plasticity.forms.base import dense_step
-from simulator.plasticity.forms.dense import dense_lines
+from simulator.plasticity.forms.base import dense_step, dense_step_at
+from simulator.plasticity.forms.dense import dense_lines, dense_lines_at
 from simulator.plasticity.forms.sweep import replay
 from simulator.plasticity.forms.sweep import sweep as sweep_back
 from simulator.plasticity.layers.diag import LayerLearner, Visit
@@ -14,12 +14,16 @@ from simulator.plasticity.layers.parts import Part
 from simulator.plasticity.methods import ChipForm, register_form
 from simulator.plasticity.operations import HISTORY_WORDS
 from simulator.plasticity.words.words import H_DELTA
+from simulator.program.program import HOST
 
 
 def advance_traces(layer: LayerLearner, part: Part, tau: int, labelled: bool) -> None:
     """Advance all traces by a step and add to the gradient sums where the step carries an error (dense)."""
-    slot, c, mine, costs = tau % layer.ring, layer.config, part.columns, layer.costs
-    live = part.take(layer.live)
+    if part.whole:
+        advance_all_traces(layer, tau, labelled)
+        count_traces(layer, part, tau, labelled)
+        return
+    slot, mine = tau % layer.ring, part.columns
     hist, const = (np.ascontiguousarray(a[:, mine]) for a in (layer.hist[slot], layer.const))
     psp, membrane = layer.layer.psp, layer.layer.membrane
     lines = np.flatnonzero(layer.touched)
@@ -32,6 +36,25 @@ def advance_traces(layer: LayerLearner, part: Part, tau: int, labelled: bool) ->
     else:
         dense_step(*args, labelled, layer.words)
     layer.e[at], layer.g[here] = e, g
+    count_traces(layer, part, tau, labelled)
+
+
+def advance_all_traces(layer: LayerLearner, tau: int, labelled: bool) -> None:
+    """Advance the traces of all cores at once: they do not look at each other, so the bits are those of core by core."""
+    slot = tau % layer.ring
+    lines, whole = np.flatnonzero(layer.touched), Part(HOST, 0, layer.h, True)
+    psp, membrane = layer.layer.psp, layer.layer.membrane
+    args = (layer.e, layer.g, layer.events[slot], layer.hist[slot], layer.const, layer.live, psp, membrane)
+    if layer.fast:
+        dense_lines_at(*args, labelled, layer.words, layer.noise(whole), lines, lines)
+    else:
+        dense_step_at(*args, labelled, layer.words, lines)
+
+
+def count_traces(layer: LayerLearner, part: Part, tau: int, labelled: bool) -> None:
+    """Count what a core does in `advance_traces`."""
+    c, costs, live = layer.config, layer.costs, part.take(layer.live)
+    hist = layer.hist[tau % layer.ring][:, part.columns]
     synapses = live[:, :-1].sum(axis=(1, 2), dtype=np.int64)
     words = int(np.dot(synapses, costs.sizes()))
     layer.count("trace_rmw", part, words)
@@ -85,7 +108,17 @@ def sweep_block(layer: LayerLearner, part: Part, visit: Visit) -> None:
     s[:], deferred[:] = np.eye(5), 0.0
 
 
-register_form(ChipForm("dense", lambda c, steps: 0, step=advance_traces, traces=True, narrow=True))
+register_form(
+    ChipForm(
+        "dense",
+        lambda c, steps: 0,
+        step=advance_traces,
+        step_all=advance_all_traces,
+        count_step=count_traces,
+        traces=True,
+        narrow=True,
+    )
+)
 register_form(ChipForm("seq", lambda c, steps: steps, sweep=sweep_history, shared=True))
 register_form(
     ChipForm("tr", lambda c, steps: c.block + c.history, sweep=sweep_history, blocks=True, lookback=True, shared=True)

@@ -222,8 +222,11 @@ class LayerLearner:
     def visit(self, tau: int, labelled: bool) -> bool:
         """Make the late visit of model step `tau`, its error known; return True when an update is due."""
         visit, due = self.open_visit(tau, labelled)
+        together = len(self.parts) > 1 and self.config.gradient and self.form.step_all is not None
+        if together and self.form.step_all is not None:
+            self.form.step_all(self, tau, labelled)
         for part in self.parts:
-            self.visit_part(part, visit)
+            self.visit_part(part, visit, stepped=together)
         return due
 
     def open_visit(self, tau: int, labelled: bool) -> tuple[Visit, bool]:
@@ -238,24 +241,22 @@ class LayerLearner:
         reach = fresh + (c.history if self.form.lookback else 0) if sweeps else 0
         return Visit(tau, labelled, fresh, reach), update_due(c, self.labelled, last, due, self.samples)
 
-    def visit_part(self, part: Part, visit: Visit) -> None:
-        """Do what a late visit does at one core."""
+    def visit_part(self, part: Part, visit: Visit, stepped: bool = False) -> None:
+        """Do what a late visit does at one core; its traces are `stepped` already where all cores' were at once."""
         if visit.labelled:
             self.reached[part.columns] |= self.hist[visit.tau % self.ring, H_DELTA, part.columns] != 0
         if self.config.stdp:
             self._stdp(part, visit.tau)
         if self.config.gradient:
-            self._form_step(part, visit.tau, visit.labelled)
+            step = self.form.count_step if stepped else self.form.step
+            if step is not None:
+                step(self, part, visit.tau, visit.labelled)
         if visit.reach:
             self._sweep(part, visit)
 
     def count(self, name: str, part: Part, n: int) -> None:
         """Count operations of a kind at a core."""
         self.counts.add(name, self.population, n, part.core)
-
-    def _form_step(self, part: Part, tau: int, labelled: bool) -> None:
-        if self.form.step is not None:
-            self.form.step(self, part, tau, labelled)
 
     def noise(self, part: Part) -> npt.NDArray[np.uint64]:
         """Return the keys of the rounding of a part's traces in this step."""

@@ -53,6 +53,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (base, sweep, block):
         monkeypatch.setattr(module, "put", lambda x, k, table: x)
     monkeypatch.setattr(base, "_chain", base._chain.py_func)
+    monkeypatch.setattr(base, "dense_step_at", base.dense_step_at.py_func)
     monkeypatch.setattr(sweep, "back_to_q", sweep.back_to_q.py_func)
 
 

@@ -1,4 +1,4 @@
-"""Which neuron updates a chip's constants describe, where the neurons are, and which units of a core they take."""
+"""Neuron updates that a chip's constants describe, where the neurons are, and which units of a core they take."""
 
 from __future__ import annotations
 

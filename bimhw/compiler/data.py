@@ -56,7 +56,7 @@ class CalibrationData:
 
     @property
     def entry(self) -> dict[str, object]:
-        """What a program's input must keep so that other samples come in as these did."""
+        """Facts of the input that a program keeps, so that other samples come in as these did."""
         kept: dict[str, object] = scale_facts(self.scales) | {"measured": True} if self.scales else {}
         return kept | ({"encoding": self.encoding} if self.encoding else {})
 

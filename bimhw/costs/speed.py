@@ -1,4 +1,4 @@
-"""What limits the speed of a run: times that it hangs on, limits of SynOps/s, the term that binds each step.
+"""Limits of the speed of a run: times that it hangs on, bounds of SynOps/s, the term that binds each step.
 
 Each figure has its range, from all times of the chip file at either end, and a word: the weakest quality of the times in it.
 """

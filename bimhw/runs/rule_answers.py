@@ -31,7 +31,7 @@ def readout_of(program: Program) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class HostReading:
-    """What the host reads of a program's answer.
+    """Reading of a program's answer by the host.
 
     Attributes:
         population: that answers.

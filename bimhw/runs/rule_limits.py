@@ -1,4 +1,4 @@
-"""What a rule file asks of a chip: an engine for sums of products, and the words of traces, tags, delays and third factors."""
+"""Demands of a rule file on a chip: an engine for sums of products, and the words of traces, tags, delays and third factors."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from simulator.base.errors import InputError
 
 VERSION = "0.1.0"
-"""Of all four packages."""
+"""Version of all four packages."""
 
 INPUT_MODEL = "input"
 """Model of ids that fire when the input spike train says so."""

@@ -33,7 +33,7 @@ from simulator.program.spikes import SpikeTrain
 from simulator.timing.contract import DONE, GEN, I32, I64, Mesh
 from simulator.timing.fabric import Fabric, Packet, Router, after
 from simulator.timing.plan import Plan, make_plan
-from simulator.timing.simpy_timing import SynapseStage, check_drained
+from simulator.timing.simpy_timing import Entry, SynapseStage, check_drained
 
 Job = tuple[int, int, int]  # population, neuron, payload of a driven input (0: an update)
 
@@ -63,24 +63,16 @@ class FreeRun(Shown):
     end: int
 
 
-class _Soma:
+class _Soma(Entry):
     """Works on a queue of neurons, and sends their spikes."""
 
     def __init__(self, run: _FreeChip, endpoint: int) -> None:
-        self.run, self.env, self.endpoint = run, run.env, endpoint
-        self.slots = run.plan.mesh.port_slots
+        super().__init__(run.env, run.plan.mesh.port_slots)
+        self.run, self.endpoint = run, endpoint
         self.queue: deque[Job] = deque()
         self._idle: Event | None = None
-        self._stalled: Event | None = None
         self._sequence = 0
         self.env.process(self._work())
-
-    def slot_freed(self) -> None:
-        """Note that the router input has one more free slot."""
-        self.slots += 1
-        if self._stalled is not None:
-            self._stalled.succeed()
-            self._stalled = None
 
     def add(self, job: Job) -> None:
         """Queue a neuron."""
@@ -116,14 +108,11 @@ class _Soma:
         plan = self.run.plan
         if plan.out[self.endpoint]:
             yield Timeout(self.env, int(plan.out[self.endpoint]))
-        if not self.slots:
-            self._stalled = Event(self.env)
-            yield self._stalled
+        yield from self.take_slot()
         number = (self.endpoint << 48) | self._sequence
         packet = Packet(number, self.endpoint, int(plan.dst[row]), int(plan.srv[row]), spike)
         packet.stamps[GEN] = int(self.env.now)
         self._sequence += 1
-        self.slots -= 1
         self.run.packets.append(packet)
         self.run.fabric.inject(packet)
 

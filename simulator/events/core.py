@@ -16,7 +16,7 @@ from simulator.function.layout import PAYLOAD_MAX, Cells
 from simulator.function.saturation import add_clipped, add_saturated
 from simulator.timing.contract import DONE, GEN, I32, I64
 from simulator.timing.fabric import Packet, Tree, at_decision
-from simulator.timing.simpy_timing import SynapseStage
+from simulator.timing.simpy_timing import Entry, SynapseStage
 
 
 class Spike(NamedTuple):
@@ -135,19 +135,18 @@ class CoreInput(SynapseStage):
         engine.packet_done(packet)
 
 
-class CoreSoma:
+class CoreSoma(Entry):
     """Soma and axon-out stage: updates the core's neurons at every step and sends their spikes, one packet at a time."""
 
     def __init__(self, engine: CoreHost, endpoint: int) -> None:
-        self.engine, self.env, self.endpoint = engine, engine.env, endpoint
+        super().__init__(engine.env, engine.plan.mesh.port_slots)
+        self.engine, self.endpoint = engine, endpoint
         plan = engine.plan
         self._first, self._last = int(plan.base[endpoint]), int(plan.base[endpoint + 1])
-        self.slots = plan.mesh.port_slots
         self.end = self.tail = 0
         self.kept: dict[int, Kept] = {}
         self.busy_ticks = self.stall_ticks = 0
         self.working = False
-        self._stalled: Event | None = None
         ids = plan.neuron[self._first : self._last].astype(np.int64)
         self._parts: list[tuple[int, list[Neurons], I64]] = []
         for k, c in enumerate(engine.layout.cells):
@@ -158,13 +157,6 @@ class CoreSoma:
         self._update_active, self._update_inactive = plan.update_active[mine], plan.update_inactive[mine]
         self._spike, self._out = plan.spike[mine], int(plan.out[endpoint])
         self.env.process(self._run())
-
-    def slot_freed(self) -> None:
-        """Note that the router input has one more free slot."""
-        self.slots += 1
-        if self._stalled is not None:
-            self._stalled.succeed()
-            self._stalled = None
 
     def reload(self) -> None:
         """Read the neurons' parameters again."""
@@ -201,9 +193,7 @@ class CoreSoma:
                 due = ready + gap
                 if due > self.env.now:
                     yield Timeout(self.env, due - int(self.env.now))
-                if not self.slots:
-                    self._stalled = Event(self.env)
-                    yield self._stalled
+                yield from self.take_slot()
                 ready = int(self.env.now)
                 self.stall_ticks += ready - due
                 self._emit(sequence, range(row, row + stride), Spike(step, population, row, value, gap))
@@ -229,7 +219,6 @@ class CoreSoma:
             leaf.stamps[GEN] = int(self.env.now)
             self.engine.packet_sent(leaf)
             leaves.append(leaf)
-        self.slots -= 1
         self.engine.fabric.inject(leaves[0] if len(leaves) == 1 else Tree(leaves))
 
     def _update(self, step: int) -> tuple[I64, I64, npt.NDArray[np.bool_]]:

@@ -12,7 +12,7 @@ from simulator.timing.check import check_mesh, check_work
 from simulator.timing.contract import DONE, GEN, Mesh
 from simulator.timing.fabric import Fabric, Packet, Router, after, leaves_of
 from simulator.timing.neighbours import LocalTimes, LocalWork, Neighbours
-from simulator.timing.simpy_timing import SynapseStage, check_drained, link_busy, packed
+from simulator.timing.simpy_timing import Entry, SynapseStage, check_drained, link_busy, packed
 
 
 class Handshake:
@@ -88,43 +88,32 @@ class Handshake:
                 after(self.env, self.ticks, lambda _: self._begin(c, step + 1))
 
 
-class _Soma:
+class _Soma(Entry):
     """Soma and axon-out stage of one core: the packets of one step after another."""
 
     def __init__(self, fabric: Fabric, run: _Run, endpoint: int) -> None:
-        self._fabric, self._env, self._run, self._endpoint = fabric, fabric.env, run, endpoint
-        self.slots = fabric.mesh.port_slots
-        self._stalled: Event | None = None
-
-    def slot_freed(self) -> None:
-        """Note that the router input has one more free slot."""
-        self.slots += 1
-        if self._stalled is not None:
-            self._stalled.succeed()
-            self._stalled = None
+        super().__init__(fabric.env, fabric.mesh.port_slots)
+        self._fabric, self._run, self._endpoint = fabric, run, endpoint
 
     def step(self, step: int) -> Generator[Event, None, None]:
         """Do the work of a step that begins now."""
         local, c, sent = self._run.local, self._endpoint, dict[int, int]()
-        ready = int(self._env.now)
+        ready = int(self.env.now)
         lo, hi = int(local.first[step, c]), int(local.first[step + 1, c])
         for m, packet in packed(self._run.packets, local.work, lo, hi):
-            wait = ready + int(local.work.gap[m]) - int(self._env.now)
+            wait = ready + int(local.work.gap[m]) - int(self.env.now)
             if wait > 0:
-                yield Timeout(self._env, wait)
-            if not self.slots:
-                self._stalled = Event(self._env)
-                yield self._stalled
-            self.slots -= 1
-            ready = int(self._env.now)
+                yield Timeout(self.env, wait)
+            yield from self.take_slot()
+            ready = int(self.env.now)
             for leaf in leaves_of(packet):
                 leaf.stamps[GEN] = ready
                 sent[leaf.target] = sent.get(leaf.target, 0) + 1
             self._fabric.inject(packet)
         tail = int(local.tail[step, c])
         if tail:
-            yield Timeout(self._env, tail)
-        self._run.soma_end[step, c] = int(self._env.now)
+            yield Timeout(self.env, tail)
+        self._run.soma_end[step, c] = int(self.env.now)
         self._run.shake.soma_done(c, sent)
 
 

@@ -15,17 +15,12 @@ from simulator.timing.contract import ARR, DONE, GEN, SRV, Mesh, StepTimes, Step
 from simulator.timing.fabric import Fabric, OutputPort, Packet, Place, Router, Tree, after, leaves_of
 
 
-class Soma:
-    """Soma and axon-out stage of one core: makes each message ready, and stalls while its router input is full."""
+class Entry:
+    """End of an endpoint's packets: who sends waits while its router input is full."""
 
-    def __init__(self, fabric: Fabric, start: int, tail: int, jobs: list[tuple[int, int, Packet]]) -> None:
-        self.env, self._fabric = fabric.env, fabric
-        self.slots = fabric.mesh.port_slots
-        self.end = start + tail
-        self._start, self._tail, self._jobs = start, tail, jobs
+    def __init__(self, env: simpy.Environment, slots: int) -> None:
+        self.env, self.slots = env, slots
         self._stalled: Event | None = None
-        if jobs:
-            self.env.process(self._run())
 
     def slot_freed(self) -> None:
         """Note that the router input has one more free slot."""
@@ -34,16 +29,32 @@ class Soma:
             self._stalled.succeed()
             self._stalled = None
 
+    def take_slot(self) -> Generator[Event, None, None]:
+        """Take a slot of the router input, as soon as one is free."""
+        if not self.slots:
+            self._stalled = Event(self.env)
+            yield self._stalled
+        self.slots -= 1
+
+
+class Soma(Entry):
+    """Soma and axon-out stage of one core: makes each message ready, and stalls while its router input is full."""
+
+    def __init__(self, fabric: Fabric, start: int, tail: int, jobs: list[tuple[int, int, Packet]]) -> None:
+        super().__init__(fabric.env, fabric.mesh.port_slots)
+        self._fabric = fabric
+        self.end = start + tail
+        self._start, self._tail, self._jobs = start, tail, jobs
+        if jobs:
+            self.env.process(self._run())
+
     def _run(self) -> Generator[Event, None, None]:
         ready = self._start
         for gap, release, packet in self._jobs:
             wait = max(ready + gap, release) - int(self.env.now)
             if wait > 0:
                 yield Timeout(self.env, wait)
-            if not self.slots:
-                self._stalled = Event(self.env)
-                yield self._stalled
-            self.slots -= 1
+            yield from self.take_slot()
             ready = int(self.env.now)
             for leaf in leaves_of(packet):
                 leaf.stamps[GEN] = ready

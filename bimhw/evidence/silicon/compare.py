@@ -132,7 +132,7 @@ def vendors_with(folder: Path | str | None, variant: str) -> Comparison:
 
 @dataclass(frozen=True)
 class Chips:
-    """Whose constants are used: of the two Loihis, and of other chips by name."""
+    """Chips whose constants are used: the two Loihis, and others by name."""
 
     loihi1: Chip
     loihi2: Chip

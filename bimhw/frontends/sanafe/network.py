@@ -52,7 +52,7 @@ class _Neuron:
 
 @dataclass(frozen=True, eq=False)
 class _File:
-    """What a network file holds, and what the architecture says of its units.
+    """Content of a network file, and the units of its architecture.
 
     Attributes:
         tables: of the file.

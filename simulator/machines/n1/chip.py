@@ -165,13 +165,17 @@ def route_table(cores: int, neurons: int, routes: Table, global_routes: Table) -
         ("global_routes", global_routes, ROUTES, GLOBAL_ROUTES),
     ):
         given = np.asarray(rows, np.int64).reshape(-1, 6)
-        for column, limit in enumerate((cores, neurons, slots, cores, neurons)):
-            if given.size and not 0 <= given[:, column].min() <= given[:, column].max() < limit:
-                raise InputError(name, f"hold a value outside 0..{limit - 1} in column {column}", "Count from 0")
+        _inside(name, given, (cores, neurons, slots, cores, neurons))
         table[given[:, 0], given[:, 1], first + given[:, 2]] = np.column_stack(
             [np.ones(len(given), np.int64), given[:, 3:]]
         )
     return table
+
+
+def _inside(name: str, rows: I64, limits: tuple[int, ...]) -> None:
+    for column, limit in enumerate(limits):
+        if rows.size and not 0 <= rows[:, column].min() <= rows[:, column].max() < limit:
+            raise InputError(name, f"hold a value outside 0..{limit - 1} in column {column}", "Count from 0")
 
 
 @dataclass
@@ -195,9 +199,13 @@ def run_chip(
         between: the interconnect.
         external: [k, 4], (step, core, neuron, value) given before the step: it overwrites the neuron's input sum.
         starts: [T], cycle since reset at which each step takes its start.
+
+    Raises:
+        InputError: an input of a step, core or neuron that does not exist.
     """
     given = np.asarray(external, np.int64).reshape(-1, 4)
     begin, options = np.asarray(starts, np.int64), Options.of(options)
+    _inside("external", given, (begin.size, len(cores), min(c.v.size for c in cores)))
     logs, cycles, v = _Logs(), np.zeros(begin.size, np.int64), []
     for t, first in enumerate(begin.tolist()):
         for _, core, neuron, value in given[given[:, 0] == t].tolist():

@@ -17,6 +17,9 @@ SLOTS = 64  # of delays; each holds so many entries
 KEPT_SPIKES = 64  # of a step, for delivery
 REVERSE = 32  # synapses that a neuron can reach backwards
 PROGRAMS = 256  # words of microcode
+ADDRESSES = 1 << 16  # of synapse entries
+COMPARTMENTS = 4  # the soma and three dendrites
+FORMATS = 3  # of an index row: a target each, targets in a row, the same with one weight
 # Ids of the parameters.
 (THRESHOLD, LEAK, REST, REFRACTORY) = range(4)
 (NOISE, TAU1, TAU2, DEND1) = (5, 6, 7, 8)
@@ -125,11 +128,13 @@ def program_core(
     """
     rows = [np.asarray(t, np.int64).reshape(-1, width) for t, width in ((params, 3), (pool, 5), (delay, 2))]
     at, words = np.asarray(index, np.int64).reshape(-1, 4), np.asarray(ucode, np.int64).reshape(-1, 2)
+    _check("pool", rows[1][:, [0, 4]], (ADDRESSES, COMPARTMENTS), (0, 4))
+    _check("delay", rows[2][:, :1], (ADDRESSES,))
+    _check("index", at, (neurons, ADDRESSES, ADDRESSES, FORMATS))
     written = int(rows[1][:, 0].max(initial=-1)) + 1
     m = max(synapses, written, int((at[:, 1] + at[:, 2]).max(initial=0)), int(rows[2][:, 0].max(initial=-1)) + 1)
     _check("params", rows[0], (neurons, PARAMS))
     _check("pool", rows[1][:, :3], (m, neurons, neurons))
-    _check("index", at[:, :1], (neurons,))
     _check("ucode", words[:, :1], (PROGRAMS,))
     core = _blank(neurons, m)
     _program_params(core, rows[0])
@@ -155,17 +160,22 @@ def _program_params(core: Core, rows: npt.NDArray[np.int64]) -> None:
             )
         if place == EPOCH and value >> 13:
             raise InputError(f"params, id {place}", "asks for several updates a step, not modelled", "Give 0..255")
+        if place == PARENT and value != NO_PARENT and not 0 <= value < core.v.size:
+            raise InputError(f"params, id {place}", f"names parent {value}, and the core has 0..{core.v.size - 1}")
         kept = value & ((1 << _BITS[place]) - 1) if place in _BITS else value
         core.params[place, slice(None) if place in _WHOLE_CORE else neuron] = kept
 
 
-def _check(name: str, rows: npt.NDArray[np.int64], limits: tuple[int, ...]) -> None:
+def _check(
+    name: str, rows: npt.NDArray[np.int64], limits: tuple[int, ...], columns: tuple[int, ...] | None = None
+) -> None:  # fmt: skip
+    """Raise an error for a value outside 0..limit - 1: compiled kernels look at no bound; `columns` are their numbers."""
     for column, limit in enumerate(limits):
         bad = (rows[:, column] < 0) | (rows[:, column] >= limit)
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
-            value = int(rows[row, column])
-            raise InputError(f"{name}, row {row}", f"holds {value} in column {column}; the core has 0..{limit - 1}")
+            value, place = int(rows[row, column]), column if columns is None else columns[column]
+            raise InputError(f"{name}, row {row}", f"holds {value} in column {place}; the core has 0..{limit - 1}")
 
 
 def _blank(n: int, m: int) -> Core:

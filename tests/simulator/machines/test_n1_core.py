@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -210,3 +212,34 @@ def test_what_the_core_lacks_is_refused() -> None:
         _core(2, {0: {25: 1}}, [], [])
     with pytest.raises(InputError, match="pool, row 0"):
         _core(2, {}, [(0, 0, 2, 1, 0)], [])
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "said"),
+    [
+        ("pool", (0, 0, 1, 5, 4), "pool, row 0: holds 4 in column 4; the core has 0..3"),
+        ("pool", (1 << 16, 0, 1, 5, 0), "pool, row 0: holds 65536 in column 0"),
+        ("pool", (0, 0, 8, 5, 0), "pool, row 0: holds 8 in column 2; the core has 0..7"),
+        ("delay", (-1, 3), "delay, row 0: holds -1 in column 0"),
+        ("index", (0, -2, 1, 0), "index, row 0: holds -2 in column 1"),
+        ("index", (0, 0, -1, 0), "index, row 0: holds -1 in column 2"),
+        ("index", (0, 0, 1, 3), "index, row 0: holds 3 in column 3; the core has 0..2"),
+        ("params", (0, 22, 9), "params, id 22: names parent 9, and the core has 0..7"),
+    ],
+)
+def test_what_a_core_does_not_have_is_refused(table: str, row: tuple[int, ...], said: str) -> None:
+    """Compiled kernels look at no bound: such a row ended the process."""
+    tables = {name: np.zeros((0, width), np.int64) for name, width in _WIDTHS.items()}
+    with pytest.raises(InputError, match=re.escape(said)):
+        program_core(8, **tables | {table: np.array([row])})
+
+
+_WIDTHS = {"params": 3, "pool": 5, "delay": 2, "index": 4, "ucode": 2}
+
+
+@pytest.mark.parametrize("row", [(3, 0, 0, 1), (0, 2, 0, 1), (0, 0, -1, 1)])
+def test_inputs_of_a_chip_are_of_its_steps_cores_and_neurons(row: Row) -> None:
+    cores = [_core(2, {}, [], []) for _ in range(2)]
+    routes = route_table(2, 2, _rows([], 6), _rows([], 6))
+    with pytest.raises(InputError, match="external: hold a value outside"):
+        run_chip(cores, Options(), routes, SerialQueue(), _rows([row], 4), np.zeros(3, np.int64))

@@ -76,14 +76,14 @@ def _cores(path: Path, content: MappingFile, name: str, size: int) -> npt.NDArra
     return cores
 
 
-def program_as_given(network: Network, chip: Chip, core: I32 | None = None) -> Program:
-    """Return the program of an integer network, as the chip stores it, on given cores, by default those that it brings.
+def program_as_given(network: Network, chip: Chip) -> Program:
+    """Return the program of an integer network, as the chip stores it, on the cores that it brings.
 
     Raises:
-        InputError: no mapping is given and the network brings none.
+        InputError: the network brings no mapping.
         FitError: the mapping uses a core that the chip does not have.
     """
-    core = network.core if core is None else core
+    core = network.core
     if core is None:
         raise InputError("mapping", "the file brings none (array 'core')", "Use --mapping auto")
     there = chip.topology.mesh_cores

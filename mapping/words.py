@@ -46,10 +46,13 @@ def value_bits(weights: npt.NDArray[np.integer]) -> int:
     return 1 + max(high, -low - 1, 0).bit_length()
 
 
-def narrowed(values: npt.NDArray[np.integer], most: int = 6) -> tuple[npt.NDArray[np.integer], int]:
+MOST_EXPONENT = 6
+
+
+def narrowed(values: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.integer], int]:
     """Return the narrowest stored weights and the exponent that give these values back: values = stored << exponent."""
     shared = int(np.bitwise_or.reduce(values)) if values.size else 0
-    exponent = next((e for e in range(most, 0, -1) if shared % (1 << e) == 0), 0)
+    exponent = next((e for e in range(MOST_EXPONENT, 0, -1) if shared % (1 << e) == 0), 0)
     stored = values >> exponent
     low, high = int(stored.min(initial=0)), int(stored.max(initial=0))
     kind = next(k for k in (np.int8, np.int16, np.int32) if np.iinfo(k).min <= low and high <= np.iinfo(k).max)

@@ -36,12 +36,12 @@ def ann_gpu_work(work: AnnWork, batch: int) -> GpuWork:
     return GpuWork(2 * work.macs * batch, work.pointwise * batch, moved, least, 0, work.kernels)
 
 
-def ann_costs(work: AnnWork, card: GpuCard, batches: tuple[int, ...] = BATCHES) -> list[GpuCost]:
+def ann_costs(work: AnnWork, card: GpuCard) -> list[GpuCost]:
     """Cost the inference of one sample in each case and batch; layers wait for one another, so a graph has one round each."""
     return [
         cost_of_work(ann_gpu_work(work, b), card, "inference", b, "sequential", case, work.kernels, "sequential")
         for case in CASES
-        for b in batches
+        for b in BATCHES
     ]
 
 

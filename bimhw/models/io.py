@@ -46,7 +46,7 @@ def write_contents(path: str | Path, config: str, state_dict: Mapping[str, Tenso
     if path.suffix == ".safetensors":
         arrays = {k: as_array(v) for k, v in state.items()}
         facts = {CONFIG_KEY: config, FORMAT_KEY: FORMAT}
-        files.write_safetensors(path, arrays, facts, hashed=True)
+        files.write_safetensors(path, arrays, facts)
     else:
         save_torch(path, {"state_dict": state, "config": config, "format": FORMAT})
     return path

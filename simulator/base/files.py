@@ -49,14 +49,11 @@ def content_hash(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str,
     return digest.hexdigest()
 
 
-def write_safetensors(
-    path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str], hashed: bool = False
-) -> None:
-    """Write numpy arrays and string metadata; ``hashed`` adds a content hash under the key ``sha256``."""
+def write_safetensors(path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> None:
+    """Write numpy arrays, string metadata, and a hash of both under the key ``sha256``."""
     contiguous = {k: np.asarray(v, order="C") for k, v in tensors.items()}
     meta = dict(metadata)
-    if hashed:
-        meta["sha256"] = content_hash(contiguous, meta)
+    meta["sha256"] = content_hash(contiguous, meta)
     header, order = _header(contiguous, meta)
     with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(struct.pack("<Q", len(header)) + header)

@@ -71,7 +71,7 @@ def save_checkpoint(simulation: Simulation, path: Path | str, inputs_hash: str =
         "step": s.state.step,
         "probes": [list(p) for p in r.probes],
     }
-    write_safetensors(Path(path), tensors, {"bimhw": json.dumps(facts, sort_keys=True)}, hashed=True)
+    write_safetensors(Path(path), tensors, {"bimhw": json.dumps(facts, sort_keys=True)})
 
 
 def load_checkpoint(simulation: Simulation, path: Path | str, inputs_hash: str = "") -> None:

@@ -55,7 +55,7 @@ def save_learning(learner: Learner, path: Path | str, notes: Mapping[str, Any] |
         "open": [[part.labelled, part.samples] for part in _parts(learner)],
         "notes": dict(notes or {}),
     }
-    write_safetensors(Path(path), tensors, {"bimhw": json.dumps(facts, sort_keys=True)}, hashed=True)
+    write_safetensors(Path(path), tensors, {"bimhw": json.dumps(facts, sort_keys=True)})
 
 
 def load_learning(learner: Learner, path: Path | str) -> dict[str, Any]:

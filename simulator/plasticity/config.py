@@ -205,7 +205,7 @@ HEEDED: Sequence[Heed[LearnConfig]] = (
 )
 
 
-def learn_config(value: Mapping[str, Any] | LearnConfig, where: str = "learning") -> LearnConfig:
+def learn_config(value: Mapping[str, Any] | LearnConfig) -> LearnConfig:
     """Make a configuration from a plain mapping.
 
     Raises:
@@ -216,7 +216,7 @@ def learn_config(value: Mapping[str, Any] | LearnConfig, where: str = "learning"
     try:
         return msgspec.convert(dict(value), LearnConfig)
     except msgspec.ValidationError as error:
-        raise InputError(where, str(error), "See docs/on-chip-learning.md for the fields") from error
+        raise InputError("learning", str(error), "See docs/on-chip-learning.md for the fields") from error
 
 
 def plain(config: LearnConfig) -> dict[str, Any]:

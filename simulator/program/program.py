@@ -128,7 +128,7 @@ class Program(Shown):
             "learning": dict(self.learning),
             "meta": dict(self.meta),
         }
-        write_safetensors(Path(path), tensors, {"bimhw": json.dumps(header, sort_keys=True)}, hashed=True)
+        write_safetensors(Path(path), tensors, {"bimhw": json.dumps(header, sort_keys=True)})
 
     @staticmethod
     def load(path: Path | str) -> Program:

@@ -22,7 +22,10 @@ def models() -> tuple[str, ...]:
     return tuple(name for name in names() if get(name).sample_params is not None)
 
 
-def random_network(seed: int, max_size: int = 200, max_delay: int = 62) -> Network:
+MOST_DELAY = 62  # of Loihi
+
+
+def random_network(seed: int, max_size: int = 200) -> Network:
     """Return a float network of an input and two to four populations, forward and recurrent projections."""
     rng = np.random.default_rng(seed)
     sizes = [int(rng.integers(2, max(3, max_size // 4))) for _ in range(1 + int(rng.integers(2, 5)))]
@@ -42,7 +45,7 @@ def random_network(seed: int, max_size: int = 200, max_delay: int = 62) -> Netwo
         for name in sorted(sources):
             source = next(p for p in populations if p.name == name)
             for port in get(target.model).ports:
-                projections.append(_projection(f"{name}-{target.name}-{port}", source, target, port, rng, max_delay))
+                projections.append(_projection(f"{name}-{target.name}-{port}", source, target, port, rng))
     return Network("float", tuple(populations), tuple(projections))
 
 
@@ -57,14 +60,12 @@ def random_inputs(network: Network, steps: int, seed: int) -> dict[str, Floats]:
     return {"in": (rng.random((steps, size)) < rng.uniform(0.05, 0.4)).astype(np.float64)}
 
 
-def _projection(
-    name: str, source: Population, target: Population, port: str, rng: np.random.Generator, max_delay: int
-) -> Projection:
+def _projection(name: str, source: Population, target: Population, port: str, rng: np.random.Generator) -> Projection:
     unit = get(target.model).sample_weight
     if source.model != INPUT_MODEL and get(source.model).emits == "graded":
         unit = unit * 2.0**-6
     dense = np.round(rng.normal(0.3, 1.0, (target.size, source.size)) * 8) / 8 * unit
     dense *= rng.random(dense.shape) < rng.uniform(0.1, 0.9)
     indptr, indices, values = dense_to_csr(dense)
-    delay = int(rng.integers(0, max_delay + 1)) if rng.random() < 0.5 else 0
+    delay = int(rng.integers(0, MOST_DELAY + 1)) if rng.random() < 0.5 else 0
     return Projection(name, source.name, target.name, port, indptr, indices, values, delay)

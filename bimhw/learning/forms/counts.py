@@ -67,14 +67,14 @@ def sweep_counts(config: BimConfig, h: Stacked) -> OpCounts:
     )
 
 
-def dense_counts(config: BimConfig, fan_in: int, neurons: int, labelled: bool, batch: int = 1) -> OpCounts:
+def dense_counts(config: BimConfig, fan_in: int, neurons: int, labelled: bool) -> OpCounts:
     """Count one step of the dense form in a ``diag`` layer."""
-    synapses, costs = fan_in * neurons * batch, OPERATIONS[config.psp]
+    synapses, costs = fan_in * neurons, OPERATIONS[config.psp]
     weight = PORTS * synapses if labelled else 0
     return OpCounts(
         dense_macs=sum(costs.trace_macs()) * synapses + weight,
         rmw=costs.words() * synapses + weight,
-        steps=batch,
+        steps=1,
     )
 
 

@@ -282,7 +282,6 @@ def words_by_autograd(
     forward: Forward,
     symbols: Tensor,
     settings: LanguageSettings,
-    carry: bool = True,
 ) -> Loop[Tensor]:
     """Return the loop of truncated BPTT for any model between the tables; arguments as of `text_by_autograd`."""
     source = TextBatches(symbols, _as_they_are, settings.window, whole=True)
@@ -292,7 +291,7 @@ def words_by_autograd(
         return forward(words.inputs(x), state)
 
     trained = nn.ModuleDict({"words": words, "core": core})
-    method = ByAutograd(trained, dropped(core, run, settings), EachWord(words), descent, carry, count=True)
+    method = ByAutograd(trained, dropped(core, run, settings), EachWord(words), descent, carry=True, count=True)
     return Loop(method, source, settings.lr)
 
 

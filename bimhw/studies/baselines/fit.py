@@ -151,18 +151,19 @@ def _work(loop: Loop[Tensor], seen: int) -> tuple[int, int, int, float]:
     return loop.method.updates, seen, loop.method.memory_words, sum(e.seconds for e in loop.history)
 
 
+WINDOWS = 64  # at once
+
+
 @torch.no_grad()
-def score_windows(
-    model: Sequencer, ids: npt.NDArray[np.int32], n_symbols: int, window: int, batch: int = 64
-) -> tuple[float, int]:
+def score_windows(model: Sequencer, ids: npt.NDArray[np.int32], n_symbols: int, window: int) -> tuple[float, int]:
     """Score windows that overlap by half, the later half scored: each symbol has half a window before it; (nats, symbols)."""
     half = window // 2
     starts = np.arange(0, len(ids) - window - 1, half)
     if len(starts) == 0:
         raise InputError("text", f"{len(ids)} symbols for windows of {window}", "Give a longer text")
     nll, tokens = 0.0, 0
-    for first in range(0, len(starts), batch):
-        at = starts[first : first + batch][None, :] + np.arange(window + 1)[:, None]
+    for first in range(0, len(starts), WINDOWS):
+        at = starts[first : first + WINDOWS][None, :] + np.arange(window + 1)[:, None]
         symbols = torch.from_numpy(ids[at]).long()
         logits = model(functional.one_hot(symbols[:-1], n_symbols).float())[0][half:]
         y = symbols[1:][half:]

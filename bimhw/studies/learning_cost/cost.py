@@ -191,7 +191,7 @@ def break_even(memory: Callable[[int], int], traces: int, limit: int = 4096) -> 
     return high
 
 
-def stream_memory(net: BimNet, steps: int, points: int = 10, seed: int = 0) -> list[tuple[int, int, int]]:
+def stream_memory(net: BimNet, steps: int, seed: int = 0) -> list[tuple[int, int, int]]:
     """Return (step, trace bytes, resident bytes of the process) while RTRL runs on a stream labelled at every step."""
     learner = RtrlLearner(net, 1)
     rng, out = np.random.default_rng(seed), []
@@ -199,7 +199,7 @@ def stream_memory(net: BimNet, steps: int, points: int = 10, seed: int = 0) -> l
     for t in range(1, steps + 1):
         u = torch.from_numpy((rng.random((1, net.config.n_in)) < 0.1).astype(np.float32))
         learner.observe(u, label)
-        if t % max(steps // points, 1) == 0:
+        if t % max(steps // 10, 1) == 0:
             out.append((t, learner.memory_words * _WORD, resident_bytes()))
     return out
 

@@ -151,13 +151,16 @@ def verdict(curves: list[Curve]) -> str:
     )
 
 
-def bernoulli_digits(repeat: int = 4, seed: int = 0) -> Task:
+LONGEST = 13  # lag of a trained network's curves, in steps
+
+
+def bernoulli_digits(seed: int = 0) -> Task:
     """Return digits by rows as binary spikes with probability value/16."""
     from dataclasses import replace
 
     from bimhw.tasks.sources.digits import load
 
-    task, rng = load(repeat), np.random.default_rng(seed)
+    task, rng = load(repeat=4), np.random.default_rng(seed)
 
     def spikes(split: Split) -> Split:
         return Split((rng.random(split.x.shape) < split.x / 16).astype(np.uint8), split.y)
@@ -170,11 +173,9 @@ def trained_window(
     net: BimNet,
     task: Task,
     sequences: int = 64,
-    longest: int = 13,
     lambdas: tuple[float, ...] = (),
-    stdp: StdpSettings | None = None,
 ) -> list[Curve]:
-    """Return curves of part (b): mean |E^f| and mean |delta E^f| of W_in of layer 1 at its post spikes, lags 0 .. longest.
+    """Return curves of part (b): mean |E^f| and mean |delta E^f| of W_in of layer 1 at its post spikes, lags 0 .. 13.
 
     For each lambda below 1 also the hybrid rule's, the magnitudes of its two terms added, kappa from their root mean squares.
     """
@@ -183,8 +184,8 @@ def trained_window(
     plain = [LayerTraces(net.layer(i), len(part)) for i in range(net.config.n_layers)]
     learner.traces = list(plain)
     x = torch.from_numpy(part.x.transpose(1, 0, 2).astype(np.float32)) * task.input_scale
-    y, sums = torch.from_numpy(part.y), np.zeros((3, longest + 1))
-    since = torch.full((len(part), m), longest + 1)
+    y, sums = torch.from_numpy(part.y), np.zeros((3, LONGEST + 1))
+    since = torch.full((len(part), m), LONGEST + 1)
     for u, labelled in zip(x, task.loss_steps, strict=True):
         logits = learner.observe(u, None).logits
         since = torch.where(learner.inputs[0] != 0, 0, since + 1)
@@ -193,8 +194,8 @@ def trained_window(
         error = torch.softmax(logits, -1) - torch.nn.functional.one_hot(y, logits.shape[1])
         delta = learner.credit.signals(error, y, 1.0, learner.records, learner.state.layers)[0]
         _collect(sums, plain[0].ef[..., :m].abs(), delta.abs(), learner.records[0].s, since)
-    lags, count = np.arange(longest + 1), np.maximum(sums[2], 1)
-    update, omega = sums[1] / count, (stdp or StdpSettings()).window(lags)
+    lags, count = np.arange(LONGEST + 1), np.maximum(sums[2], 1)
+    update, omega = sums[1] / count, StdpSettings().window(lags)
     kappa = math.sqrt(float(np.mean(update**2) / np.mean(omega**2)))
     mixed = [
         curve(f"|update|, lambda={lam:g}", lags, lam * update + (1 - lam) * kappa * omega) for lam in lambdas if lam < 1

@@ -109,9 +109,7 @@ STEP, LFSR, N_KEPT, REWARD, EPOCH_COUNT, SYNAPTIC_OPS, LOST_SPIKES, EARLY_ENTRIE
 SCALARS = 11
 
 
-def program_core(
-    neurons: int, params: Table, pool: Table, delay: Table, index: Table, ucode: Table, synapses: int = 0
-) -> Core:
+def program_core(neurons: int, params: Table, pool: Table, delay: Table, index: Table, ucode: Table) -> Core:
     """Program a core.
 
     Args:
@@ -121,7 +119,6 @@ def program_core(
         delay: [k, 2], (address, delay).
         index: [k, 4], (neuron, base, count, format).
         ucode: [k, 2], (address, word).
-        synapses: entries of the pool; by default as many as are programmed.
 
     Raises:
         InputError: a neuron, id or address that the core does not have.
@@ -132,7 +129,7 @@ def program_core(
     _check("delay", rows[2][:, :1], (ADDRESSES,))
     _check("index", at, (neurons, ADDRESSES, ADDRESSES, FORMATS))
     written = int(rows[1][:, 0].max(initial=-1)) + 1
-    m = max(synapses, written, int((at[:, 1] + at[:, 2]).max(initial=0)), int(rows[2][:, 0].max(initial=-1)) + 1)
+    m = max(written, int((at[:, 1] + at[:, 2]).max(initial=0)), int(rows[2][:, 0].max(initial=-1)) + 1)
     _check("params", rows[0], (neurons, PARAMS))
     _check("pool", rows[1][:, :3], (m, neurons, neurons))
     _check("ucode", words[:, :1], (PROGRAMS,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bimhw.evidence.verify.rtl.case import Case, Comparison
@@ -36,13 +36,13 @@ def _designs() -> tuple[Design, ...]:
     )
 
 
-def design_of(case: Case, designs: Iterable[Design] = ()) -> Design:
+def design_of(case: Case) -> Design:
     """Return the design that a case was recorded from.
 
     Raises:
         InputError: its fields are those of no known design.
     """
-    known = tuple(designs) or _designs()
+    known = _designs()
     for design in known:
         if design.fields <= set(case.fields):
             return design

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,25 +80,37 @@ def compare_silicon(
         others: chips that stand for those of the same name in tables of counted activity.
 
     Raises:
-        InputError: no such folder, no recognised file, or a file with cells that are not numbers.
+        InputError: no such folder, no recognised file, or nothing but faulty files; others leave their reason in `left_out`.
     """
     root = PUBLISHED if folder is None else Path(folder)
     if not root.is_dir():
         raise missing_path(root, "Give the folder of the measurement files", "is not a folder")
     first, second = (load_chip(c) if isinstance(c, str) else c for c in (loihi1, loihi2))
     chips = Chips(first, second, others or {})
-    tables = {p: _columns(p) for p in sorted(root.rglob("*.csv")) if not _hidden(p, root)}
+    files = sorted(p for p in root.rglob("*") if p.is_file() and not _hidden(p, root))
+    tables: dict[Path, set[str]] = {}
     sets: list[DataSet] = []
     strange: list[str] = []
     left_out: list[str] = []
-    for path in sorted(p for p in root.rglob("*") if p.is_file() and not _hidden(p, root)):
+    faulty: list[InputError] = []
+    for path in (p for p in files if p.suffix == ".csv"):
+        with suppress(InputError):  # said where its rows are read
+            tables[path] = _columns(path)
+    for path in files:
         name = str(path.relative_to(root))
-        with boundary(path, "a file of measurements", "Mend it, or compare with docs/energy.md"):
-            found = list(_predict(path, name, chips, tables))
+        try:
+            with boundary(path, "a file of measurements", "Mend it, or compare with docs/energy.md"):
+                found = list(_predict(path, name, chips, tables))
+        except InputError as error:  # one faulty file leaves the others judged
+            faulty.append(error)
+            left_out.append(f"{name}: {error.problem}")
+            continue
         sets += [f for f in found if isinstance(f, DataSet)]
         left_out += [f for f in found if isinstance(f, str)]
         if not found and not _is_companion(tables.get(path, set())) and not _is_prose(path):
             strange.append(name)
+    if not sets and faulty:
+        raise faulty[0]
     if not sets:
         unknown = f"; not recognised: {', '.join(strange)}" if strange else ""
         reasons = f"; left out: {'; '.join(left_out)}" if left_out else ""
@@ -143,7 +156,7 @@ def _predict(path: Path, name: str, chips: Chips, tables: Mapping[Path, set[str]
     """Yield the sets of a file; a text names what was left out and why. A file of no known kind yields nothing."""
     loihi1, loihi2 = chips.loihi1, chips.loihi2
     if path.suffix == ".csv":
-        columns = tables[path]
+        columns = tables[path] if path in tables else _columns(path)
         found = counts.predict(name, _csv(path), chips.others) if counts.recognises(columns) else []
         found += [kind.predict(name, _csv(path), loihi1) for kind in (quartz, kws) if kind.recognises(columns)]
         yield from (f if f.rows else _empty(f) for f in found)

@@ -420,3 +420,26 @@ def test_the_readme_says_what_the_page_says() -> None:
     readme = (root / "README.md").read_text(encoding="utf-8")
     assert f"{dynamic} in dynamic energy ({vendor} with the vendors' constants only)" in readme
     assert f"{step} in step time ({step_vendor})" in readme
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", QUARTZ.encode() + b"\n,20,6,inf,331,5\n"),
+        ("a.csv", QUARTZ.encode() + b"\n,20,6,-0.4,331,5\n"),
+        ("a.csv", QUARTZ.encode() + b"\n,20,6,x,331,5\n"),
+        ("a.csv", b"\x80\x81,1\n"),
+        ("a.json", b"{bad"),
+        ("a.yaml", b"a: [1,"),
+    ],
+)
+def test_a_faulty_file_leaves_the_others_judged(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / "good.csv").write_text(QUARTZ + "\n,20,6,0.4,331,5\n")
+    expected = compare_silicon(tmp_path).sets
+    (tmp_path / name).write_bytes(content)
+    found = compare_silicon(tmp_path)
+    assert [s.rows for s in found.sets] == [s.rows for s in expected]
+    assert len(found.left_out) == 1 and found.left_out[0].startswith(f"{name}: is ")
+    (tmp_path / "good.csv").unlink()
+    with pytest.raises(InputError):
+        compare_silicon(tmp_path)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from bimhw.frontends.frameworks import constants, layers
-from bimhw.frontends.frameworks.affine import Affine, affine_layer, windows
+from bimhw.frontends.frameworks import constants, layers, maxima
+from bimhw.frontends.frameworks.affine import affine_layer, windows
 from bimhw.frontends.frameworks.cell import Cell, array
 from bimhw.frontends.frameworks.expression import Expr, leaves, signature, within
 from bimhw.frontends.frameworks.nodes import Nodes
@@ -84,21 +84,20 @@ class Assembly(Nodes):
         return self._made[key]
 
     def max_pool(self, expr: Expr, below: list[str]) -> list[str]:
-        """Add the maximum over windows of spikes: whether any is there."""
+        """Add the maximum over windows: of spikes whether any is there, of other values as `maxima` has it."""
         name = str(expr.what)
         if not _binary(self, expr.args[0]):
-            where = f"layer {name!r} ({type(self.modules[name]).__name__})"
-            way_out = "Put it after a spiking layer, or use an average pool"
-            raise FitError(where, "takes the maximum of values that are not spikes", way_out)
+            return maxima.maximum(self, self.modules[name], expr, below)
         total = self._window_sums(expr, below)
         return self.after(total, name, ("Threshold", {"threshold": np.full(expr.features, 0.5)}))
 
     def unknown(self, expr: Expr) -> FitError:
         """Return the error of a function that has no form."""
-        way_out = f"Use layers ({layers.SUPPORTED}), sums, factors and reshapes between the neurons"
         first = [e for e in within(expr) if e.op == "unknown"][-1]  # what was done with its result has no form either
         function, *inside = first.what
-        return FitError(" in ".join((f"function torch.{function}", *inside)), "has no form on a chip", way_out)
+        where = " in ".join((f"function torch.{function}", *inside))
+        why, way_out = layers.refused(str(function))
+        return FitError(where, f"has no form on a chip{why}", way_out)
 
     def _window_sums(self, expr: Expr, below: list[str]) -> list[str]:
         """Add the sums over the windows of a maximum pool."""
@@ -123,12 +122,6 @@ class Assembly(Nodes):
                     f"takes in something else in step {step} than in step {last}",
                     "A chip does the same in every step",
                 )
-
-    def matrix(self, sources: list[str], part: Affine, shape: tuple[int, ...], wanted: tuple[int, ...]) -> list[str]:
-        """Add a linear function by its matrix, from values of `shape` to those of `wanted`."""
-        nodes = self.reshaped(sources, shape, part.matrix.shape[1:])
-        nodes = self.after(nodes, part.name, ("Affine", {"weight": part.matrix, "bias": part.bias}))
-        return self.reshaped(nodes, part.matrix.shape[:1], wanted)
 
     def sent(self, name: str) -> list[str]:
         """Return the node that gives a layer's spikes, with their factor."""
@@ -249,6 +242,11 @@ def _order(a: Assembly, expr: Expr, step: int) -> list[str]:
     raise a.unknown(_as_unknown(expr))
 
 
+def _relu(a: Assembly, expr: Expr, step: int) -> list[str]:
+    """Rectify a value that is no spike."""
+    return maxima.relu(a, a.sources(expr.args[0], step), str(expr.what), expr.features)
+
+
 def _both(a: Assembly, expr: Expr, step: int) -> list[str]:
     """Read a product of two spikes: whether both are there."""
     if not _binary(a, expr):
@@ -302,6 +300,7 @@ _MAKERS = {
     "add": _add,
     "scale": _scale,
     "both": _both,
+    "relu": _relu,
     "order": _order,
     "affine": _affine,
     "const": _const,

@@ -12,7 +12,7 @@ from torch import Tensor
 from bimhw.frontends.frameworks.affine import affine
 from bimhw.frontends.frameworks.expression import LEADING, Args, Expr, Kwargs, Nest, common_axes
 from bimhw.frontends.frameworks.functional import layer_of
-from bimhw.frontends.frameworks.spikewise import ordered, rectified
+from bimhw.frontends.frameworks.spikewise import ordered, rectified, relu
 from bimhw.frontends.frameworks.trace import Trace
 
 _SAME = {
@@ -333,7 +333,8 @@ _HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("div", "truediv", "true_divide", "itruediv", "idiv"), _divided),
     **dict.fromkeys(("neg", "negative"), _negated),
     **dict.fromkeys(("softmax", "log_softmax"), ordered),
-    **dict.fromkeys(("relu", "clamp", "clip", "clamp_min", "hardtanh", "relu6"), rectified),
+    "relu": relu,
+    **dict.fromkeys(("clamp", "clip", "clamp_min", "hardtanh", "relu6"), rectified),
     **{how: _reduced(how) for how in ("sum", "mean")},
     **dict.fromkeys(("max", "amax"), _largest),
     **dict.fromkeys(("repeat", "expand", "tile"), _held),

@@ -11,7 +11,7 @@ from bimhw.frontends.frameworks.cell import Floats, NodeSpec, array, linear
 from simulator.base.errors import FitError
 
 SUPPORTED = (
-    "Linear, Conv1d, Conv2d, AvgPool2d, AdaptiveAvgPool2d, MaxPool2d (of spikes), BatchNorm, Flatten, Dropout, Identity"
+    "Linear, Conv1d, Conv2d, AvgPool2d, AdaptiveAvgPool2d, MaxPool2d, ReLU, BatchNorm, Flatten, Dropout, Identity"
 )
 _NOTHING = ("Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "DropoutTorch", "MultiStepDropout")
 _MAXIMA = (
@@ -55,6 +55,33 @@ def is_norm(module: Any) -> bool:
 def is_max_pool(module: Any) -> bool:
     """Return whether a layer takes the largest of a window."""
     return isinstance(module, _MAXIMA)
+
+
+def refused(function: str) -> tuple[str, str]:
+    """Return why a function of torch has no form on a chip, or "", and the way out."""
+    why, way_out = _REFUSED.get(function, ("", ""))
+    usual = f"Use layers ({SUPPORTED}), sums, factors and reshapes between the neurons"
+    return (f": it {why}", way_out) if why else ("", usual)
+
+
+_OWN_MEAN = "divides by the spread of the sample's own values, which takes a product of two of them"
+_BATCH_NORM = "Use BatchNorm, which folds into the layer before it, or train without it"
+_REFUSED = {
+    **dict.fromkeys(("layer_norm", "group_norm", "instance_norm", "rms_norm"), (_OWN_MEAN, _BATCH_NORM)),
+    **dict.fromkeys(
+        ("softmax", "log_softmax"),
+        (
+            "divides by a sum of exponentials",
+            "Leave it out: the scores have the same order; or put it after the last layer",
+        ),
+    ),
+    **dict.fromkeys(
+        ("gelu", "silu", "elu", "sigmoid", "tanh", "softplus", "mish", "hardswish"),
+        ("is curved", "Use ReLU, or a neuron layer in its place"),
+    ),
+    **dict.fromkeys(("lp_pool1d", "lp_pool2d"), ("takes a root of powers", "Use AvgPool2d or MaxPool2d")),
+    "scaled_dot_product_attention": ("multiplies values of the sample with each other", "Use a recurrent neuron layer"),
+}
 
 
 def plain_layer(name: str, module: Any) -> NodeSpec:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bimhw.frontends.frameworks import layers
+from bimhw.frontends.frameworks.affine import Affine
 from bimhw.frontends.frameworks.cell import NodeSpec
 from bimhw.frontends.nir.graph import Edge
 from bimhw.frontends.nir.lower import FormOf
@@ -77,3 +78,9 @@ class Nodes:
             spec: NodeSpec = ("Delay", {"delay": np.full(shape, float(lag))})
             self._made[key] = self.after(sources, f"{sources[0]}.delay{lag}", spec)
         return self._made[key]
+
+    def matrix(self, sources: list[str], part: Affine, shape: tuple[int, ...], wanted: tuple[int, ...]) -> list[str]:
+        """Add a linear function by its matrix, from values of `shape` to those of `wanted`."""
+        nodes = self.reshaped(sources, shape, part.matrix.shape[1:])
+        nodes = self.after(nodes, part.name, ("Affine", {"weight": part.matrix, "bias": part.bias}))
+        return self.reshaped(nodes, part.matrix.shape[:1], wanted)

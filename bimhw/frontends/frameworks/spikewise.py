@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import torch
@@ -19,6 +20,16 @@ def rectified(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Expr | N
         spikes = spikes.args[0]
     sent = spikes is not None and spikes.op == "spike" and trace.cells[str(spikes.what)].theta is not None
     return source if sent and torch.equal(out, args[0]) else None
+
+
+def relu(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Expr | None:
+    """Read relu, which changes no spike and rectifies other values."""
+    source = trace.of(args[0])
+    if source is None or source.shape != tuple(out.shape):
+        return None
+    layer = re.match(r"layer '(.+)' ", trace.inside[-1]) if trace.inside else None
+    name = f"{layer[1]}.relu" if layer else "relu"
+    return rectified(trace, args, kwargs, out) or Expr("relu", (source,), source.axes, source.shape, name)
 
 
 def ordered(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Expr | None:

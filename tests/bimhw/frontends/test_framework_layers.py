@@ -268,7 +268,10 @@ def test_a_klif_is_read(k: float, most: float, scale_reset: bool, v_reset: float
         (KLIFNode(-1.0, False, None), "k <= 0"),
         (KLIFNode(3.0, False, None), "grows by itself"),
         (KLIFNode(1.0, False, -0.5), "resets below 0"),
-        (PSN(), "layer '1' .PSN.: is a neuron that has no form here"),
+        (
+            PSN(),
+            "layer '1' .PSN.: is a neuron that has no form here: it weighs the steps of a whole sequence.* Use LIFNode",
+        ),
     ],
 )
 def test_what_no_neuron_here_does_is_named(node: nn.Module, problem: str) -> None:

@@ -157,17 +157,62 @@ def _unknown_function() -> nn.Module:
     ("module", "message"),
     [
         (nn.Sequential(nn.Linear(4, 3), OddNode()), r"layer '1' \(OddNode\).*no form here.*LIFNode"),
-        (
-            nn.Sequential(nn.Linear(4, 3), nn.MaxPool2d(1), LIFNode(step_mode="m")),
-            "maximum of values that are not spikes",
-        ),
         (_unknown_function(), r"function torch\.tanh.*no form on a chip"),
-        (nn.Sequential(nn.LayerNorm(4), LIFNode(step_mode="m")), r"torch\.layer_norm"),
+        (nn.Sequential(nn.LayerNorm(4), LIFNode(step_mode="m")), r"torch\.layer_norm.*own values.*Use BatchNorm"),
+        (nn.Sequential(nn.Linear(4, 4), nn.Softmax(-1), LIFNode(step_mode="m")), r"torch\.softmax.*Leave it out"),
+        (nn.Sequential(nn.Linear(4, 3), nn.GELU(), LIFNode(step_mode="m")), r"torch\.gelu.*is curved\. Use ReLU"),
     ],
 )
 def test_what_has_no_form_is_named(module: nn.Module, message: str) -> None:
     with pytest.raises(FitError, match=message):
         read_module(module, _spikes(5, 2, 4))
+
+
+def _images(*layers: nn.Module, features: int, gain: float = 3.0) -> nn.Module:
+    torch.manual_seed(3)
+    last = [nn.Flatten(), nn.Linear(features, 5), LIFNode(1.5)]
+    module = nn.Sequential(nn.Conv2d(2, 4, 3), *layers, LIFNode(1.5), *last)
+    for p in module.parameters():
+        p.data = 3 * p.data
+    last[1].weight.data *= gain  # type: ignore[operator]
+    return module
+
+
+@pytest.mark.parametrize(
+    ("layers", "features"),
+    [
+        ([nn.MaxPool2d(2)], 36),
+        ([nn.MaxPool2d(3, stride=2)], 16),
+        ([nn.MaxPool2d(2, padding=1)], 64),
+        ([nn.AdaptiveMaxPool2d(2)], 16),
+        ([nn.ReLU()], 144),
+        ([nn.ReLU(), nn.MaxPool2d(2)], 36),
+        ([nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d((3, 1))], 48),
+        ([nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(4, 4, 2), nn.ReLU()], 16),
+    ],
+)
+def test_maxima_and_rectified_values_that_are_not_spikes(layers: list[nn.Module], features: int) -> None:
+    gains = (1.0, 3.0, 10.0, -3.0)  # of the last layer: one at which it is neither silent nor always on
+    reads = [read_module(_images(*layers, features=features, gain=g), _spikes(12, 2, 2, 8, 8)) for g in gains]
+    assert all(read.differ == 0 for read in reads)
+    assert any(0.02 < read.wanted.mean() < 0.98 for read in reads)
+
+
+def test_a_maximum_of_values_goes_the_whole_way(tmp_path: Path) -> None:
+    x = _spikes(12, 6, 2, 8, 8)
+    module = _images(nn.ReLU(), nn.MaxPool2d(2), features=36)
+    read = read_module(module, x)
+    data = bimhw.Dataset(x.numpy().astype(np.int32), layout="tb")
+    program = bimhw.compile(module, "loihi2", sample=x, data=data, state_bits=24, per_row=True).program
+    got = bimhw.simulate(program, data=data, engine="none", output=tmp_path / "run").folder
+    with np.load(got / "outputs.npz") as z:
+        assert {"values", "scores"} & set(z.files)
+    assert [p.model for p in read.network.populations].count("leaky_graded") == 4
+
+
+def test_windows_of_too_many_values_are_named() -> None:
+    with pytest.raises(FitError, match=r"MaxPool2d.*maximum of 36 values that are not spikes.*16 are the most"):
+        read_module(_images(nn.MaxPool2d(6), features=4), _spikes(6, 2, 2, 8, 8))
 
 
 def test_a_module_without_a_sample_asks_for_one() -> None:

@@ -2,7 +2,8 @@
 
 A reader module has ``CELLS``, class name -> function from the layer to its `Cell`; ``BASES``, names of the classes that all
 neuron layers of the framework descend from, so that an unknown one is named; perhaps ``HOME``, the package of nothing but
-neuron layers; and ``reset``, which returns a layer to its start. Nothing is imported from a framework: the objects are at hand.
+neuron layers; ``REFUSED``, class name -> (why it has no form here, the way out); and ``reset``, which returns a layer to its
+start. Nothing is imported from a framework: the objects are at hand.
 """
 
 from __future__ import annotations
@@ -67,7 +68,10 @@ def read_cell(name: str, module: Any) -> Cell:
     where = f"layer {name!r} ({kind})"
     if kind not in reader.CELLS:
         framework = reader.__name__.rsplit(".", 1)[1]
-        raise FitError(where, "is a neuron that has no form here", f"Known of {framework}: {', '.join(reader.CELLS)}")
+        why, way = getattr(reader, "REFUSED", {}).get(kind, ("", ""))
+        known = f"Known of {framework}: {', '.join(reader.CELLS)}"
+        problem = "is a neuron that has no form here" + (f": it {why}" if why else "")
+        raise FitError(where, problem, f"{way}. {known}" if way else known)
     try:
         cell: Cell = reader.CELLS[kind](module)
         return cell

@@ -112,3 +112,12 @@ CELLS = {
     "IAF": lambda m: _over_time(_iaf(m)),
     "LIFRecurrent": lambda m: _over_time(_recurrent(m)),
 }
+_REFRACTORY = "stands still for some steps after a spike, its current going on"
+REFUSED = {
+    **dict.fromkeys(
+        ("LIFExCell", "LIFAdExCell", "LIFEx", "LIFAdEx"), ("takes the exponential of its membrane", "Use LIFCell")
+    ),
+    **dict.fromkeys(("LIFRefracCell", "LIFRefracRecurrentCell"), (_REFRACTORY, "Use LIFCell, or LSNNCell")),
+    "IzhikevichCell": ("squares its membrane", "Use LIFCell, or a Network of the model 'izhikevich'"),
+    "LIFMCRecurrentCell": ("has compartments that pull on each other", "Use LIFRecurrentCell"),
+}

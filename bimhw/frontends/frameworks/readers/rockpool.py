@@ -22,15 +22,10 @@ def reset(module: Any) -> None:
 
 
 def _lif(m: Any) -> Cell:
-    if float(m.noise_std) != 0:
-        raise Unreadable("adds noise to its membrane", "Set noise_std to 0")
+    _check(m)
     if m.n_synapses != 1:
         raise Unreadable(f"has {m.n_synapses} synapses a neuron", "Use one synapse a neuron")
     cap = float(m.max_spikes_per_dt)
-    if cap < 1 or cap != round(cap):
-        raise Unreadable(f"fires at most {cap:g} spikes a step", "Set max_spikes_per_dt to 1, or leave it")
-    if np.any(array(m.threshold) <= 0):
-        raise Unreadable("has a threshold <= 0", "Use a positive threshold")
     recurrent = linear(m.w_rec.T) if m._has_rec else None
     beta = array(m.beta).reshape(-1)
     return Cell(
@@ -44,8 +39,23 @@ def _lif(m: Any) -> Cell:
         reset=leaky.SOFT,
         recurrent=recurrent,
         time="BT",
-        notes=(f"more than {cap:g} spikes a step are not cut off",) if 1 < cap < _NO_CAP else (),
+        notes=_cap_notes(cap),
     )
+
+
+def _check(m: Any) -> None:
+    """Refuse noise, a cap that is no whole number and thresholds that are not positive."""
+    cap = float(m.max_spikes_per_dt)
+    if float(m.noise_std) != 0:
+        raise Unreadable("adds noise to its membrane", "Set noise_std to 0")
+    if cap < 1 or cap != round(cap):
+        raise Unreadable(f"fires at most {cap:g} spikes a step", "Set max_spikes_per_dt to 1, or leave it")
+    if np.any(array(m.threshold) <= 0):
+        raise Unreadable("has a threshold <= 0", "Use a positive threshold")
+
+
+def _cap_notes(cap: float) -> tuple[str, ...]:
+    return (f"more than {cap:g} spikes a step are not cut off",) if 1 < cap < _NO_CAP else ()
 
 
 def _synapse(m: Any) -> Cell:
@@ -55,5 +65,27 @@ def _synapse(m: Any) -> Cell:
     return Cell(keep=beta, gain=beta, rest=np.zeros(()), time="BT")
 
 
+def _without_synapse(m: Any) -> Cell:
+    """Read LIFNeuronTorch, which takes its input as the current."""
+    _check(m)
+    cap = float(m.max_spikes_per_dt)
+    return Cell(
+        keep=np.exp(-float(m.dt) / array(m.tau_mem)),
+        gain=np.ones(()),
+        rest=array(m.bias),
+        theta=array(m.threshold),
+        cmp=leaky.REACHED if cap == 1 else leaky.MULTI,
+        reset=leaky.SOFT,
+        time="BT",
+        notes=_cap_notes(cap),
+    )
+
+
 BASES = ("LIFBaseTorch", "LIFNeuronTorch", "RateTorch", "AHPLIFTorch")
-CELLS = {"LIFTorch": _lif, "ExpSynTorch": _synapse}
+CELLS = {
+    "LIFTorch": _lif, "LIFBitshiftTorch": _lif, "LIFNeuronTorch": _without_synapse, "ExpSynTorch": _synapse,
+}  # fmt: skip
+REFUSED = {
+    "aLIFTorch": ("draws itself down by a second current after each spike", "Use LIFTorch"),
+    "RateTorch": ("sends rates, not spikes", "Use LIFTorch"),
+}

@@ -114,3 +114,8 @@ CELLS = {
     "Lapicque": _lapicque,
     "Alpha": _alpha,
 }
+REFUSED = {
+    **dict.fromkeys(("SLSTM", "SConv2dLSTM"), ("multiplies its states by gates (an LSTM)", "Use RSynaptic, or RLeaky")),
+    "LeakyParallel": ("is torch's RNN over the whole sequence", "Use Leaky with the same weights"),
+    "StateLeaky": ("computes the whole sequence at once, without a reset", "Use Leaky with reset_mechanism='none'"),
+}

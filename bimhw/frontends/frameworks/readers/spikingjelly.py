@@ -116,3 +116,17 @@ CELLS = {
     "NonSpikingIFNode": _silent,
     "NonSpikingLIFNode": _silent,
 }
+_WHOLE = "weighs the steps of a whole sequence, those to come among them"
+REFUSED = {
+    **dict.fromkeys(("PSN", "MaskedPSN"), (_WHOLE, "Use LIFNode")),
+    "SlidingPSN": ("weighs the inputs of several steps, without a state", "Use LIFNode"),
+    "GatedLIFNode": ("has gates that change from step to step", "Use ParametricLIFNode"),
+    "QIFNode": ("squares its membrane", "Use LIFNode"),
+    "EIFNode": ("takes the exponential of its membrane", "Use LIFNode"),
+    "IzhikevichNode": (
+        "squares its membrane in a step of its own",
+        "Use LIFNode, or a Network of the model 'izhikevich'",
+    ),
+    "LIAFNode": ("sends a function of its membrane", "Use LIFNode"),
+    "ILIFNode": ("sends rounded membranes as several spikes", "Use LIFNode or CUBALIFNode"),
+}

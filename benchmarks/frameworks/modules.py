@@ -280,7 +280,49 @@ def rockpool_module(rng: np.random.Generator) -> Made:
     return combinators.Sequential(*parts), _spikes(rng, BATCH, STEPS, 12)
 
 
+def wavesense_module(rng: np.random.Generator) -> Made:
+    """Rockpool: WaveSenseNet, two synapses a neuron; LIFBitshiftTorch, LIFNeuronTorch."""
+    rt = importlib.import_module("rockpool.nn.modules")
+    combinators = importlib.import_module("rockpool.nn.combinators")
+    networks = importlib.import_module("rockpool.nn.networks")
+    kind = int(rng.integers(3))
+    if kind == 0:
+        module: Any = networks.WaveSenseNet(
+            dilations=[2, 4],
+            n_classes=5,
+            n_channels_in=12,
+            n_channels_res=6,
+            n_channels_skip=6,
+            n_hidden=8,
+            kernel_size=2,
+        )
+        _gain(module, 5.0)
+        return module, _spikes(rng, BATCH, STEPS, 12)
+    tau = torch.tensor([[float(rng.uniform(2e-3, 9e-3)), float(rng.uniform(1e-2, 5e-2))]]).repeat(8, 1)
+    first = [lambda: rt.LIFTorch((16, 8), tau_syn=tau), lambda: rt.LIFBitshiftTorch(16)][kind - 1]()
+    inner = [first, *([rt.LinearTorch((16, 8))] if kind == 2 else []), rt.LIFNeuronTorch(8, tau_mem=5e-3)]
+    return combinators.Sequential(rt.LinearTorch((12, 16)), *inner), _spikes(rng, BATCH, STEPS, 12)
+
+
+def pools_module(rng: np.random.Generator) -> Made:
+    """snnTorch: maximum pools and ReLU before a neuron, of values that are not spikes."""
+    snn = importlib.import_module("snntorch")
+    pools: list[list[nn.Module]] = [
+        [nn.MaxPool2d(2)],
+        [nn.ReLU(), nn.MaxPool2d(2)],
+        [nn.BatchNorm2d(4).eval(), nn.MaxPool2d(2, ceil_mode=True)],
+        [nn.AdaptiveMaxPool2d(3)],
+    ]
+    more = {"init_hidden": True, "reset_mechanism": str(rng.choice(["subtract", "zero"]))}
+    layers = [nn.Conv2d(2, 4, 3), *pools[int(rng.integers(4))], snn.Leaky(beta=float(rng.uniform(0.4, 0.95)), **more)]
+    module = nn.Sequential(*layers, nn.Flatten(), nn.Linear(36, 5), snn.Leaky(beta=0.8, **more))
+    _gain(module, 3.0)
+    return module, _spikes(rng, STEPS, BATCH, 2, 8, 8)
+
+
 MAKERS = {
+    "wavesense": wavesense_module,
+    "pools": pools_module,
     "snntorch": snntorch_module,
     "spikingjelly": spikingjelly_module,
     "norse": norse_module,

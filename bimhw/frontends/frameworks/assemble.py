@@ -63,9 +63,13 @@ class Assembly(Nodes):
 
     def _current(self, name: str, cell: Cell, current: Cell, shape: tuple[int, ...]) -> str:
         """Add the layer that holds the current of another and return its node."""
-        node = self.add(f"{name}.current", current.placeholder(shape))
+        node = self.add(f"{name}.current", current.placeholder((*shape[:-1], shape[-1] * cell.synapses)))
         self.forms[node] = current.form()
-        self.join(self.delayed([node], cell.current_lag, shape), name)
+        sent = self.delayed([node], cell.current_lag, shape)
+        if cell.synapses > 1:
+            weight = np.repeat(np.eye(shape[-1]), cell.synapses, axis=1)
+            sent = self.after(sent, f"{name}.sum", ("Linear", {"weight": weight}))
+        self.join(sent, name)
         return node
 
     def output(self, expr: Expr, step: int, membrane: bool, name: str = OUTPUT) -> str:

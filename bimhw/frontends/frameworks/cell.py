@@ -64,6 +64,7 @@ class Cell:
         opposite: what a second current keeps in a step, whose difference from the first (`keep`) is the membrane
             (`simulator.neurons.double_exponential`, fires above the threshold).
         current: silent layer that takes what arrives and hands its value on, `current_lag` steps later.
+        synapses: values of `current` that a neuron sums, side by side.
     """
 
     keep: Floats
@@ -88,6 +89,7 @@ class Cell:
     opposite: Floats | None = None
     current: Cell | None = None
     current_lag: int = 0
+    synapses: int = 1
 
     @property
     def binary(self) -> bool:

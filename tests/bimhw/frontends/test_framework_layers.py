@@ -241,12 +241,59 @@ class KLIFNode(BaseNode):
         return z
 
 
+class LIFBaseTorch(nn.Module):
+    """Rockpool's neuron with S synapses, inputs [B, T, N S]: i = beta (i + x); v = alpha v + sum of i + bias."""
+
+    def __init__(self, n: int, synapses: int) -> None:
+        super().__init__()
+        self.size_out, self.n_synapses, self._has_rec = n, synapses, False
+        self.noise_std, self.max_spikes_per_dt, self.bias = 0.0, 1.0, torch.full((n,), 0.01)
+        self.alpha, self.threshold = torch.rand(n).double() * 0.5 + 0.4, torch.rand(n).double() + 0.5
+        self.beta = torch.rand(n, synapses).double() * 0.8
+
+    def reset_state(self) -> None:
+        """Keep nothing: every call begins anew."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        v, i, out = torch.zeros(()), torch.zeros(()), []
+        for t in range(x.shape[1]):
+            i = (i + x[:, t].reshape(-1, self.size_out, self.n_synapses)) * self.beta
+            v = self.alpha * v + i.sum(2) + self.bias
+            z = (v >= self.threshold).to(x.dtype)
+            v = v - z * self.threshold
+            out.append(z)
+        return torch.stack(out, dim=1)
+
+
+class LIFTorch(LIFBaseTorch):
+    """Its class in Rockpool."""
+
+
 class PSN(nn.Module):
     """A neuron of SpikingJelly's that has no form here, and no base class in common with the others."""
 
 
 for _cls in (BaseNode, KLIFNode, PSN):
     _cls.__module__ = "spikingjelly.activation_based.neuron.small"
+for _cls in (LIFBaseTorch, LIFTorch):
+    _cls.__module__ = "rockpool.nn.modules.torch.small"
+
+
+@pytest.mark.parametrize("synapses", [1, 2, 3])
+def test_a_neuron_of_several_synapses_is_read(synapses: int) -> None:
+    torch.manual_seed(synapses)
+    module = nn.Sequential(nn.Linear(6, 5 * synapses), LIFTorch(5, synapses), nn.Linear(5, 4), LIFTorch(4, 1)).double()
+    for layer in (module[0], module[2]):
+        nn.init.uniform_(layer.weight, -0.4, 1.0)
+    read = read_module(module, _spikes(3, 25, 6))
+    assert read.differ == 0 and 0.02 < read.wanted.mean() < 0.98
+
+
+def test_feedback_onto_several_synapses_is_named() -> None:
+    neuron = LIFTorch(5, 2)
+    neuron._has_rec, neuron.w_rec = True, torch.rand(5, 10)  # type: ignore[assignment]
+    with pytest.raises(FitError, match=r"layer '1' \(LIFTorch\): feeds back onto 2 synapses a neuron"):
+        read_module(nn.Sequential(nn.Linear(6, 10), neuron), _spikes(3, 5, 6))
 
 
 @pytest.mark.parametrize(("k", "most"), [(0.6, 2.0), (1.3, 0.8)])

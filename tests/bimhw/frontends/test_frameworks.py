@@ -26,7 +26,8 @@ VARIABLE = "MODULE_FRAMEWORKS_PYTHON"
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    "framework", ["snntorch", "spikingjelly", "norse", "sinabs", "rockpool", "lsnn", "alif", "alpha", "kin"]
+    "framework",
+    ["snntorch", "spikingjelly", "norse", "sinabs", "rockpool", "lsnn", "alif", "alpha", "kin", "wavesense", "pools"],
 )
 def test_twenty_random_modules_give_the_frameworks_own_spikes(framework: str) -> None:
     python = os.environ.get(VARIABLE)

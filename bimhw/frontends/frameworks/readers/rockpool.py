@@ -5,6 +5,7 @@ i = beta (i + x + w_rec z(t-1));   v = alpha v + i + bias;   z = floor(v / thres
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,12 @@ def reset(module: Any) -> None:
 
 def _lif(m: Any) -> Cell:
     _check(m)
-    if m.n_synapses != 1:
-        raise Unreadable(f"has {m.n_synapses} synapses a neuron", "Use one synapse a neuron")
     cap = float(m.max_spikes_per_dt)
     recurrent = linear(m.w_rec.T) if m._has_rec else None
+    if m.n_synapses != 1:
+        if m._has_rec:
+            raise Unreadable(f"feeds back onto {m.n_synapses} synapses a neuron", "Use one synapse a neuron")
+        return replace(_without_synapse(m, m.alpha), current=_currents(m), synapses=int(m.n_synapses))
     beta = array(m.beta).reshape(-1)
     return Cell(
         keep=array(m.alpha),
@@ -65,12 +68,18 @@ def _synapse(m: Any) -> Cell:
     return Cell(keep=beta, gain=beta, rest=np.zeros(()), time="BT")
 
 
-def _without_synapse(m: Any) -> Cell:
+def _currents(m: Any) -> Cell:
+    """Return the currents of several synapses a neuron, side by side: i = beta (i + x + w_rec z)."""
+    beta = np.broadcast_to(array(m.beta), (m.size_out, m.n_synapses)).reshape(-1)
+    return Cell(keep=beta, gain=beta, rest=np.zeros(()), time="BT")
+
+
+def _without_synapse(m: Any, keep: Any = None) -> Cell:
     """Read LIFNeuronTorch, which takes its input as the current."""
     _check(m)
     cap = float(m.max_spikes_per_dt)
     return Cell(
-        keep=np.exp(-float(m.dt) / array(m.tau_mem)),
+        keep=np.exp(-float(m.dt) / array(m.tau_mem)) if keep is None else array(keep),
         gain=np.ones(()),
         rest=array(m.bias),
         theta=array(m.threshold),

@@ -4,7 +4,8 @@ Trains each model with about as many parameters and as many passes, on pooled di
 or on short ListOps expressions generated here and read as the Long Range Arena's files (``listops``). Each model takes the
 learning rate of ``RATES`` that scores best on a tenth of the training sequences, held out, after ``--trial`` passes with seed 0.
 Then the seeds are trained on all of them. Seed 0 of the models that compile runs 100 test sequences on the chip too: accuracy,
-decisions that agree with float, energy a sample.
+decisions that agree with float, energy a sample. ``--page FILE`` writes the rows that ran into the page, between the marks
+``<!-- rules s4-TASK -->`` and ``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -21,17 +22,22 @@ import torch
 
 import bimhw
 from bimhw.learning.evaluate import inputs
+from bimhw.learning.recipe import recipe
 from bimhw.models.io import load_net
+from bimhw.models.nets import build as build_net
 from bimhw.models.spikessm.s4_net import S4SpikeNet
 from bimhw.studies.baselines.fit import FitSettings, fit_task
 from bimhw.studies.baselines.models import build, count, hidden_for
+from bimhw.studies.rules_page import check_page
 from bimhw.tasks.base import Task
+from simulator.base.writing import write_text
 
 SAMPLES = 100
 PARAMETERS = 13_500
 RATES = (0.003, 0.01, 0.03)
 S4D_LIF = "S4D-LIF"
-COMMON: dict[str, Any] = {"batch": 50, "lr_end": 0.02, "clip": 1.0, "hidden": "64,64", "rule": "bptt"}
+HEAD = "| model | rate | parameters | test accuracy, % | spikes (z / s) | chip / float, % | agree, % | energy per sample, uJ |"
+COMMON: dict[str, Any] = {"batch": 50, "lr_end": 0.02, "clip": 1.0, "rule": "bptt"}
 MODELS: dict[str, dict[str, Any]] = {
     "P-SpikeSSM, authors', their Delta": {"family": "p-spikessm-s4", "n_states": 16},
     "P-SpikeSSM, authors', 16 Delta": {
@@ -80,6 +86,16 @@ def rates(model: Path, task: Task) -> str:
     return " / ".join(f"{float(torch.stack(list(g)).mean()):.3f}" for g in groups)
 
 
+def width(name: str, task: Task) -> int:
+    """Return the neurons of each of two layers with which a model's parameters are nearest to ``PARAMETERS``."""
+
+    def parameters(hidden: int) -> int:
+        plan = recipe(task, hidden=f"{hidden},{hidden}", **COMMON, **MODELS[name])
+        return count(build_net(plan.config, 0, plan.init))
+
+    return min(range(32, 97), key=lambda hidden: abs(parameters(hidden) - PARAMETERS))
+
+
 def accuracy(name: str, task: Task, epochs: int, seed: int, lr: float, model: Path | None = None) -> float:
     """Train a model once; return its test accuracy in %."""
     if name == S4D_LIF:
@@ -88,7 +104,9 @@ def accuracy(name: str, task: Task, epochs: int, seed: int, lr: float, model: Pa
             hidden=hidden, epochs=epochs, batch=COMMON["batch"], lr=lr, lr_end=COMMON["lr_end"], seed=seed
         )
         return 100 * (fit_task("s4d-lif", task, settings).accuracy or 0.0)
-    return 100 * bimhw.train(task, model, seed=seed, epochs=epochs, lr=lr, **COMMON, **MODELS[name]).final.accuracy
+    hidden = width(name, task)
+    options: dict[str, Any] = {"hidden": f"{hidden},{hidden}", "epochs": epochs, "lr": lr, **COMMON, **MODELS[name]}
+    return 100 * bimhw.train(task, model, seed=seed, **options).final.accuracy
 
 
 def on_chip(task: Task, model: Path, run: Path) -> list[str]:
@@ -123,7 +141,10 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=4, help="pixels averaged in each direction: 4 gives 49 steps")
     parser.add_argument("--longest", type=int, default=100, help="symbols of a ListOps expression, at most")
     parser.add_argument("--only", default="", help="rows whose name holds this text")
+    parser.add_argument("--page", type=Path, help="Markdown page with the marks of the task to write into")
     given = parser.parse_args()
+    if given.page is not None:
+        check_page(given.page, f"s4-{given.task}")
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -133,13 +154,15 @@ def main() -> None:
         print(
             f"{given.task}: {given.train} training sequences of {task.steps} steps, {given.epochs} passes", flush=True
         )
-        print(
-            "| model | rate | parameters | test accuracy, % | spikes (z / s) | chip / float, % | agree, % "
-            "| energy per sample, uJ |"
-        )
+        lines = [HEAD, "|---" * 8 + "|"]
         for name in (*MODELS, S4D_LIF):
             if given.only in name:
-                print(f"| {name} | {' | '.join(row(name, task, given, folder))} |", flush=True)
+                lines.append(f"| {name} | {' | '.join(row(name, task, given, folder))} |")
+                print(lines[-1], flush=True)
+        if given.page is not None:
+            begin, end = check_page(given.page, f"s4-{given.task}")
+            text = given.page.read_text(encoding="utf-8")
+            write_text(given.page, text[:begin] + "\n".join(lines) + "\n" + text[end:])
 
 
 if __name__ == "__main__":

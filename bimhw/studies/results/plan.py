@@ -11,29 +11,14 @@ from typing import Any
 
 from bimhw.studies.results.plan_connected import CONNECTED
 from bimhw.studies.results.plan_lm import LM
-from bimhw.studies.results.plan_paper import PAPER, lr_grid
+from bimhw.studies.results.plan_paper import PAPER
+from bimhw.studies.results.plan_scp1 import SCP1
 from bimhw.studies.results.plan_speakers import FSDD_PRESET, MEMBRANE, SPEAKERS, left_out
 from bimhw.studies.results.plan_spikessm import COMPLEX, PSMNIST, RECALL
-from bimhw.studies.results.rows import Row, Table
+from bimhw.studies.results.rows import Row, Table, baselines, lr_grid
 from simulator.base.errors import unknown_name
 
 __all__ = ["SPEAKERS", "TABLES", "Row", "Table", "named_tables"]
-
-
-def _baselines(parameters: int, epochs: int, rates: tuple[float, ...], batch: int = 32) -> tuple[Row, ...]:
-    labels = {
-        "gru": "GRU",
-        "lstm": "LSTM",
-        "transformer": "causal Transformer",
-        "mamba": "Mamba block, no spikes",
-        "cnn": "1-D CNN",
-        "lif": "recurrent LIF (spiking)",
-    }
-    fixed = {"parameters": parameters, "epochs": epochs, "batch": batch}
-    return tuple(
-        Row(f"{label}, BPTT", "baseline", {"model": name, **fixed}, lr_grid(*rates)) for name, label in labels.items()
-    )
-
 
 _DIGITS: dict[str, Any] = {"hidden": "128", "surrogate_width": 1.5, "epochs": 25, "lr_end": 0.02, "batch": 64}
 _SMALL: dict[str, Any] = {**FSDD_PRESET, "hidden": "64", "epochs": 1, "k_o": 0.9}
@@ -70,7 +55,7 @@ DIGITS = Table(
             {**_DIGITS, "rule": "frozen"},
             lr_grid(0.012, 0.024, 0.05, 0.1, 0.2),
         ),
-        *_baselines(4_500, 25, (0.003, 0.01, 0.03, 0.1), 64),
+        *baselines(4_500, 25, (0.003, 0.01, 0.03, 0.1), 64),
         Row("logistic regression on all pixels", "linear", {}, seeds=1),
     ),
     "None for this set. The paper has no figure to compare.",
@@ -132,7 +117,7 @@ FSDD = Table(
             lr_grid(0.004, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64),
         ),
         Row("BIM-D 1x64, ONE epoch, BPTT", "bim", {**_SMALL, "rule": "bptt"}, lr_grid(0.01, 0.02, 0.04, 0.08)),
-        *_baselines(14_000, 5, (0.004, 0.01, 0.03, 0.1, 0.3)),
+        *baselines(14_000, 5, (0.004, 0.01, 0.03, 0.1, 0.3)),
         Row("logistic regression on all frames", "linear", {}, seeds=1),
     ),
     "The paper reports speech recognition by word error rate on LibriSpeech; isolated digits cannot be compared with it.",
@@ -140,37 +125,6 @@ FSDD = Table(
     "the row with spiking switched off.",
     path="fsdd",
     seen=(("BIM-D 1x64, ONE epoch, online RTRL", "one earlier setting of this row"),),
-)
-
-_SCP1: dict[str, Any] = {"hidden": "128", "psp": "delta", "k_o": 0.9, "epochs": 40, "batch": 16, "lr_end": 0.02}
-
-SCP1 = Table(
-    "scp1",
-    "EEG: SelfRegulationSCP1, 64 block means of 6 channels, 8 of them a step",
-    "scp1",
-    "auc_roc",
-    (
-        Row("BIM-D 1x128, BPTT, spike readout", "bim", {**_SCP1, "rule": "bptt", "lr": 0.02}),
-        Row("BIM-D 1x128, online RTRL, spike readout", "bim", {**_SCP1, "lr": 0.004, "epochs": 20}),
-        Row(
-            "BIM complex 1x128, BPTT, spike readout",
-            "bim",
-            {**_SCP1, **COMPLEX, "rule": "bptt", "k_o": 0.95, "lr": 0.01, "epochs": 20},
-        ),
-        Row("BIM-D 1x128, hidden layer frozen, spike readout", "bim", {**_SCP1, "rule": "frozen", "lr": 0.01}),
-        *_baselines(20_000, 20, (0.001, 0.004, 0.01, 0.03), 16)[:3],
-        *_baselines(20_000, 20, (0.004, 0.01, 0.03, 0.1), 16)[3:],
-        Row("logistic regression on all steps", "linear", {}, seeds=1),
-    ),
-    "The paper reports seizure detection on CHB-MIT; this set has no seizures and cannot be compared.",
-    "Settings of the BIM rows were chosen by four-fold cross-validation over the training trials. Compare every row with the "
-    "frozen one. Where that does as well, the set checks the pipeline and the metric; it does not rank rules. "
-    "Four folds of the training part, one seed: online 89.1, complex as in the row 92.7, with k_o .9 92.1, real states 91.8 "
-    "(k_o .95 92.2, .97 92.3; rate .02 91.7, .004 with dropout .3 90.2; dropout .3 91.4), two real layers 91.8, gates that "
-    "begin at zero 92.5 (without the norm 90.2); means that are not built: averaged weights 91.6, noise of .5 on the input "
-    "88.8. The gain of the complex row within the training part does not last on the test part. "
-    "At lr 0.001 the Mamba block has 91.3 on the validation part (90.6 at 0.01) and the CNN 96.9 as at 0.01; their rows were not "
-    "trained anew.",
 )
 
 _BEATS: dict[str, Any] = {"preset": "series", "psp": "delta"}
@@ -184,7 +138,7 @@ MITBIH208 = Table(
         Row("BIM-D 1x64, online RTRL, spike readout", "bim", {**_BEATS, "lr": 0.004}),
         Row("BIM-D 1x64, BPTT, spike readout", "bim", {**_BEATS, "rule": "bptt", "epochs": 25, "lr": 0.02}),
         Row("BIM-D 1x64, hidden layer frozen", "bim", {**_BEATS, "rule": "frozen", "lr": 0.01}),
-        *_baselines(2_000, 8, (0.0003, 0.001, 0.004, 0.01, 0.03, 0.1), 16),
+        *baselines(2_000, 8, (0.0003, 0.001, 0.004, 0.01, 0.03, 0.1), 16),
         Row("logistic regression on all samples", "linear", {}, seeds=1),
     ),
     "The paper reports 0.92 / 0.88 on PTB-XL without naming the label set; one patient's beats cannot be compared.",

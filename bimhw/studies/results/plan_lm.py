@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bimhw.studies.results.plan_paper import WINDOW, lr_grid, recurrent_text
-from bimhw.studies.results.rows import Row, Table
+from bimhw.studies.results.plan_paper import WINDOW, recurrent_text
+from bimhw.studies.results.rows import Row, Table, lr_grid
 
 _TOP: dict[str, Any] = {
     "hidden": "128,128",

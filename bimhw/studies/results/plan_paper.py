@@ -9,13 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bimhw.studies.results.rows import Row, Table
-
-
-def lr_grid(*values: float) -> tuple[dict[str, Any], ...]:
-    """Return a grid of learning rates."""
-    return tuple({"lr": v} for v in values)
-
+from bimhw.studies.results.rows import Row, Table, lr_grid
 
 _SERIES: dict[str, Any] = {"preset": "series", "psp": "delta"}
 _UNTRIED = "Settings of the small set of the same kind; only the learning rate was chosen on this data, by its validation part. "

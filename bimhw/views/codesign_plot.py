@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bimhw.costs.codesign import Codesign
-from bimhw.views.figure import check_picture, save_figure
+from bimhw.views.figure import check_picture, plain_ticks, save_figure
 from simulator.base.errors import InputError
 
 MOST_BARS = 10
@@ -81,6 +81,7 @@ def _learning(axes: Any, rows: list[dict[str, Any]]) -> None:
             axes.annotate(f"{r['times_inference']:.2g} x inference", (r["step_nj"], i), xytext=(0, 7),
                           textcoords="offset points", ha="center", fontsize=8)  # fmt: skip
     axes.set(title="learning a step, low to high (label: with updates)", xlabel="nJ per step", xscale="log")
+    plain_ticks(axes.xaxis)
     axes.set_ylim(-0.6, len(shown) - 0.3)
     axes.grid(axis="x", alpha=0.3, which="both")
 
@@ -91,5 +92,6 @@ def _roofline(axes: Any, rows: list[dict[str, Any]]) -> None:
     axes.plot([r["gsynops_per_s"] for r in shown], [r["limit"] for r in shown], "o", color="#3f7f3f")
     axes.axvline(own["gsynops_per_s"], color="black", lw=1, ls="--", label="this run")
     axes.set(title="SynOps/s if one limit were alone", xlabel="10⁹ SynOps/s", xscale="log")
+    plain_ticks(axes.xaxis)
     axes.legend(fontsize=8)
     axes.grid(axis="x", alpha=0.3, which="both")

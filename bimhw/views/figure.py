@@ -1,12 +1,15 @@
-"""Save figures: whole or not at all, and the same figure as the same bytes (no time of day, no random ids)."""
+"""Ticks of logarithmic axes; figures saved whole or not at all, the same figure as the same bytes (no time of day)."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simulator.base.errors import InputError
 from simulator.base.writing import check_output, replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axis import Axis
 
 _DATES = {".svg": "Date", ".svgz": "Date", ".pdf": "CreationDate", ".ps": "CreationDate", ".eps": "CreationDate"}
 PICTURES = (".png", ".svg", ".pdf")
@@ -36,3 +39,14 @@ def save_figure(figure: Any, path: Path, dpi: int = 150) -> None:
     metadata = {_DATES[ending]: None} if ending in _DATES else None
     with mpl.rc_context({"svg.hashsalt": "bimhw"}), replacing(path) as temporary:
         figure.savefig(temporary, dpi=dpi, format=ending[1:], metadata=metadata)
+
+
+def plain_ticks(axis: Axis) -> None:
+    """Write the numbers of a logarithmic axis as people do: 0.1, 1, 10, not 10 to a power."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    subs = tuple(range(1, 10)) if high < 10 * low else (1, 2, 5) if high < 1000 * low else (1,)
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bimhw.views.figure import check_picture, save_figure
+from bimhw.views.figure import check_picture, plain_ticks, save_figure
 from simulator.timing.terms import TERMS, StepTerms
 
 _COLOURS = dict(zip((*TERMS, "barrier"), ("C0", "C1", "C2", "C3", "C4", "0.5"), strict=True))
@@ -46,6 +46,8 @@ def plot_floorline(terms: StepTerms, synapse_ns: float, title: str, path: Path) 
         xlabel="synapses met by the busiest core in a step",
         ylabel="time of a step (ns)",
     )
+    for axis in (left.xaxis, left.yaxis) if wide else (left.xaxis,):
+        plain_ticks(axis)
     left.legend(fontsize=7)
     rows = sorted(terms.rows(), key=lambda r: float(r["mean_ns"]))
     names = [str(r["term"]) for r in rows]

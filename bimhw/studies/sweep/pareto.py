@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from bimhw.views.figure import plain_ticks
 from simulator.base.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
 
 
 def pareto_front(costs: Sequence[Sequence[float]]) -> list[bool]:
@@ -118,17 +118,6 @@ def draw_front(axes: Axes, rows: Rows, settings: Rows) -> None:
     _name_points(axes, front, settings if several else [r["axes"] for r in rows])
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-
-
-def plain_ticks(axis: Axis) -> None:
-    """Write the numbers of a logarithmic axis as people do: 0.1, 1, 10, not 10 to a power."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    low, high = axis.get_view_interval()
-    narrow = high < 10 * low
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if not narrow else tuple(range(1, 10))))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
 
 
 def _name_points(axes: Axes, front: Sequence[tuple[float, float, dict[str, Any]]], settings: Rows) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bimhw.studies.sweep.pareto import by_chip, draw_front, plain_ticks
+from bimhw.studies.sweep.pareto import by_chip, draw_front
 from bimhw.studies.sweep.run import SweepResult
-from bimhw.views.figure import check_picture, save_figure
+from bimhw.views.figure import check_picture, plain_ticks, save_figure
 from simulator.base.errors import InputError
 
 Rows = Sequence[dict[str, Any]]

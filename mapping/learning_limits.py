@@ -70,13 +70,13 @@ def check_learning(
             f"is not one of chip {chip.name!r}: {', '.join(rules) or 'none'}",
             "Try loihi2",
         )
-    _check_width(chip, config.weight_bits, config.rule)
+    check_width(chip, config.weight_bits, config.rule)
     found = learning_usage(program, chip, config, steps)
     check_memory(found, _WAY_OUT)
     return found
 
 
-def _check_width(chip: Chip, bits: int, rule: str) -> None:
+def check_width(chip: Chip, bits: int, rule: str) -> None:
     """Raise `FitError` unless the chip stores weights of so many bits: learning keeps its words that wide."""
     allowed = chip.capabilities.weight_bits
     if bits in allowed:

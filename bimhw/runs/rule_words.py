@@ -12,8 +12,10 @@ from bimhw.runs.learn import ready_to_learn
 from bimhw.runs.rule_answers import readout_of
 from bimhw.runs.rule_limits import check_engine
 from bimhw.tasks.base import Task
+from mapping.learning_limits import check_width
 from simulator.base.errors import FitError, InputError
 from simulator.chips.chip import Chip
+from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.rules.product_hook import ProductLearning
 from simulator.plasticity.rules.product_text import LARGEST
 from simulator.plasticity.rules.rule_file import ReadRules, Rule
@@ -85,8 +87,10 @@ def ready_for_rules(program: Program, rules: ReadRules, task: Task, seed: int) -
 
     Raises:
         InputError: a rule that fits no projection, weights wider than those of a rule, or shared ones.
+        FitError: the chip stores no words of the width in which BIM networks learn.
     """
     if program.meta.get("kind") == "bim":
+        check_width(chip_of_program(program), LearnConfig().weight_bits, "products")
         return ready_to_learn(program, task, {"rule": "frozen"}, seed)
     names = chosen(program, rules).keys() - set(program.facts.learnt)
     if not names:

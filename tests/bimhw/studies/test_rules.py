@@ -212,11 +212,19 @@ def test_words_of_a_rule_that_a_core_does_not_hold_are_refused(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("stored", [[4], [1, 2, 3], [3, 4]])
-@pytest.mark.parametrize("family", ["leaky", "bim"])
-def test_a_chip_of_narrow_weights_learns_in_its_own_words(stored: list[int], family: str, tmp_path: Path) -> None:
+def test_a_chip_of_narrow_weights_learns_in_its_own_words(stored: list[int], tmp_path: Path) -> None:
+    """A BIM network learns in words of 8 bits or more, so that such a chip is refused for it."""
     chip = own_chip(tmp_path, "weight_bits: [1, 2, 3, 4, 5, 6, 7, 8]", f"weight_bits: {stored}")
-    (row,) = rules(short_cue(), chip, ("delta",), hidden=(3,), family=family)
+    (row,) = rules(short_cue(), chip, ("delta",), hidden=(3,), family="leaky")
     assert row.memory_bytes > 0
+    with pytest.raises(
+        FitError, match=r"bits: is 8 for weights that learn, and chip 'mine' stores .* that stores 8: .*loihi2"
+    ):
+        rules(short_cue(), chip, ("delta",), hidden=(3,), family="bim")
+
+
+@pytest.mark.parametrize("family", ["leaky", "bim"])
+def test_a_chip_of_wide_weights_alone_learns_no_rule(family: str, tmp_path: Path) -> None:
     wide = own_chip(tmp_path, "weight_bits: [1, 2, 3, 4, 5, 6, 7, 8]", "weight_bits: [16]")
     with pytest.raises(FitError, match="stores weights of 16 bits; rules learn at most 9"):
         rules(short_cue(), wide, ("delta",), hidden=(3,), family=family)

@@ -103,6 +103,17 @@ TESTED: dict[str, tuple[str, str, str, str, str]] = {
     "a GPU's power is squared": (
         "energy_models.gpu", "seconds * (idle + (full - idle) * busy / seconds)",
         "seconds * (idle + (full - idle) * busy / seconds) ** 2", GPU, "by_hand"),
+    "a fused scan only reads": (
+        "energy_models.gpu", "moved = 2 * work.least_bytes if scan", "moved = work.least_bytes if scan", GPU, "fused_scan"),
+    "a delay product of all samples": (
+        "energy_models.items", "self.sim_time_ns * 1e-9, self.samples**2)", "self.sim_time_ns * 1e-9, self.samples)", CHIP,
+        "delay_product"),
+    "a delay product has one time": (
+        "energy_models.items", "Spread(total.low * low, total", "Spread(total.low * nominal, total", CHIP, "delay_product"),
+    "learning takes the time of inference": (
+        "energy_models.times", "learning * factors[0]", "learning * factors[1]", COUNTED, "range_of_its_words"),
+    "a composed constant is as good as its best part": (
+        "energy_models.learning", "max((p.quality for p in parts)", "min((p.quality for p in parts)", CHIP, "composed_constant"),
     "the fused bound pays the launch": (
         "energy_models.gpu", "work.pointwise_flops / (PACKED * plain)", "work.pointwise_flops / plain", GPU, "by_hand"),
     "training writes no weights": (

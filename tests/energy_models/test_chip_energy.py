@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energy_models.chip_energy import chip_energy, counters
-from energy_models.learning import LEARNING, learning_counts
+from energy_models.items import time_spreads
+from energy_models.learning import LEARNING, composed, learning_counts
+from energy_models.spread import weakest
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.chips.energy_keys import ENERGY_UNITS
@@ -238,6 +240,15 @@ def test_learning_operations_are_charged_as_composed() -> None:
     assert report.item("learning: trace rmw").constant.quality == "assumed"
 
 
+def test_a_composed_constant_is_as_good_as_its_worst_part() -> None:
+    parts = [Quantity(3.0, "pJ", "a", "measured"), Quantity(1.0, "pJ", "b", "assumed", low=0.5, high=4.0)]
+    for order in (parts, parts[::-1]):
+        whole = composed(("x", "y"), order)
+        assert (whole.low, whole.value, whole.high, whole.quality) == (3.5, 4.0, 7.0, "assumed")
+    unknown = composed(("x", "y"), [parts[0], Quantity(None, "pJ", "c", "unverified")])
+    assert (unknown.value, unknown.quality) == (None, "unverified")
+
+
 def test_learning_counters_are_the_simulators() -> None:
     import simulator.plasticity.words.counts as counted
 
@@ -280,6 +291,24 @@ def test_figures_are_ratios_of_totals() -> None:
     assert f["total_nj_per_step"] == pytest.approx(report.energy_pj() / 1e3 / 4)
     no_time = chip_energy(random_activity(9, None), load_chip("loihi1-fitted"))
     assert no_time.energy_pj("static") == 0 and any("no timing engine" in x for x in no_time.assumptions)
+
+
+def test_energy_delay_product_by_hand() -> None:
+    """Joules of a sample times its seconds; the ends are products of the ends."""
+    chip = load_chip("loihi1-fitted")
+    report = chip_energy(random_activity(1, 4e6), chip)
+    n = report.samples
+    joules = [pj * 1e-12 / n for pj in (report.low_pj(), report.energy_pj(), report.high_pj())]
+    seconds = 4e6 * 1e-9 / n
+    assert report.figures()["energy_delay_product_js"] == pytest.approx(joules[1] * seconds)
+    us = (0.5e6 * seconds, 1e6 * seconds, 3e6 * seconds)
+    found = time_spreads(report, us, "fitted")
+    product, whole = found["energy_delay_product_js"], found["sim_time_ns"]
+    ends = joules[0] * seconds / 2, joules[1] * seconds, joules[2] * seconds * 3
+    assert (product.low, product.nominal, product.high) == pytest.approx(ends)
+    assert (whole.low, whole.nominal, whole.high) == pytest.approx((2e6, 4e6, 12e6)) and whole.word == "fitted"
+    assert product.word == weakest(("fitted", report.spreads()["total_pj"].word))
+    assert time_spreads(report, None, "fitted") == {}
 
 
 def test_packets_received_by_hand() -> None:

@@ -97,6 +97,15 @@ def test_costs_by_hand() -> None:
     assert slow.us == pytest.approx(busy * 500 * 1e6 / 4) and slow.uj == pytest.approx(slow.us * 100)
 
 
+def test_a_fused_scan_reads_and_writes_least_bytes_twice() -> None:
+    """The low end of a graph, memory-bound: states stay on chip, least bytes there and back at the best efficiency."""
+    work = Workload((LayerShape(100, 50, 2, 10, 5, external=True),), 8)
+    narrow = ones(bandwidth_gb_s=0.1, launch_us=0.0, step_us=0.0)
+    least = 2 * 10_000 + 2 * 150 * 32
+    cost = gpu_cost(work, narrow, "inference", 4, case="graph")
+    assert cost.low_us == pytest.approx(2 * least / 0.1e9 / 0.5 * 1e6 / 4) and cost.low_us < cost.us / 1.5
+
+
 def test_ranges_of_a_card_make_the_ranges_of_its_costs() -> None:
     card = ones()
     wide = msgspec.structs.replace(

@@ -235,6 +235,12 @@ def test_codesign(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_row = value["roofline"][-1]
     n = Activity.load(folder / "activity.npz").total("synaptic_events")
     assert run_row["gsynops_per_s"] == pytest.approx(n / 2e4)
+    row = bimhw.energy(folder).rows()[0]
+    assert row.us is not None and row.low_us is not None and row.high_us is not None
+    ends = [
+        run_row[f"{end}gsynops_per_s"] * us for end, us in (("low_", row.high_us), ("", row.us), ("high_", row.low_us))
+    ]
+    assert ends == pytest.approx([n / 2 / 1e3] * 3)
     limits = {r["limit"]: r for r in value["roofline"]}
     assert all(r["low_gsynops_per_s"] <= r["gsynops_per_s"] <= r["high_gsynops_per_s"] for r in limits.values())
     memory = limits["weight memories of the cores in use"]  # 0.7 ns a synapse, to 1.01

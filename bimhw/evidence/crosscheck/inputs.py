@@ -99,7 +99,7 @@ def _of_program(
         payloads = _task_samples(name, samples)
     else:
         length = steps or DEFAULT_STEPS
-        payloads = [_random_payloads(length, inputs[0].size, rate, seed)]
+        payloads = [_random_payloads(length, sum(p.size for p in inputs), rate, seed)]
     scale = column_scales(program.facts.input or ProgramInput(), inputs)
     jobs = []
     for x in payloads:

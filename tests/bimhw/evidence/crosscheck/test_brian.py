@@ -251,3 +251,20 @@ def test_brian2_leaves_an_ignored_interrupt_ignored() -> None:
         "with brian_scope('numpy'): signal.raise_signal(signal.SIGINT)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_program_of_two_inputs_is_driven_at_both() -> None:
+    rng = np.random.default_rng(4)
+    one = {"keep": np.full(6, 0.8), "theta": np.ones(6)}
+    populations = (
+        Population("left", "input", 5, role="input"),
+        Population("right", "input", 3, role="input"),
+        Population("cells", "leaky", 6, one, layer=1, role="output"),
+    )
+    into = [
+        Projection(f"from_{p.name}", p.name, "cells", "in", *dense_to_csr(rng.normal(0.3, 0.5, (6, p.size))))
+        for p in populations[:2]
+    ]
+    program = compile(Network("float", populations, tuple(into)), "loihi2").program
+    (found,) = cross_check(program, steps=60, rate=0.3)
+    assert found.equal and found.events > 20

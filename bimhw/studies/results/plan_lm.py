@@ -53,7 +53,6 @@ LM = Table(
             "BIM-D 1x128, hidden layer frozen, spike readout, one pass",
             "bim-text",
             {"rule": "frozen", "lr": 0.008, "k_o": 0.2, "batch": 32},
-            seeds=1,
         ),
         Row(
             "BIM-D 1x128, online RTRL, membrane readout, one pass",

@@ -255,11 +255,11 @@ def test_brian2_leaves_an_ignored_interrupt_ignored() -> None:
 
 def test_a_program_of_two_inputs_is_driven_at_both() -> None:
     rng = np.random.default_rng(4)
-    one = {"keep": np.full(6, 0.8), "theta": np.ones(6)}
+    one = {"dv": np.full(6, 512.0), "vth": np.ones(6)}
     populations = (
         Population("left", "input", 5, role="input"),
         Population("right", "input", 3, role="input"),
-        Population("cells", "leaky", 6, one, layer=1, role="output"),
+        Population("cells", "lif", 6, one, layer=1, role="output"),
     )
     into = [
         Projection(f"from_{p.name}", p.name, "cells", "in", *dense_to_csr(rng.normal(0.3, 0.5, (6, p.size))))

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bimhw.costs.result import Energy
+from bimhw.costs.rows import ComparisonRow
+from energy_models.spread import UNKNOWN
 from simulator.base.shown import si
 from simulator.chips.chip import Chip
 from simulator.program.program import Program
@@ -23,12 +25,36 @@ def answer(program: Program, chip: Chip, result: Mapping[str, Any], costs: Energ
             f", {result['float_accuracy']:.1%} in the float model" if result.get("float_accuracy") is not None else ""
         )
         said.append(f"Its accuracy is {result['accuracy']:.1%} in the chip's integers{beside}.")
-    per_sample = si(costs.report.energy_pj() * 1e-12 / max(1, costs.report.samples), "J")
-    time = f"{si(result['mean_latency_us'] * 1e-6, 's')} and " if "mean_latency_us" in result else ""
-    said.append(f"A sample takes {time}{per_sample}.")
+    row = costs.rows()[0]
+    time = ""
+    if "mean_latency_us" in result:
+        time = f"{si(result['mean_latency_us'] * 1e-6, 's')} ({latency_range(result, costs)}) and "
+    said.append(f"A sample takes {time}{joules(row)} ({energy_range(row)}).")
     if costs.report.unknown:
         said.append(f"Not included, since unpublished: the energy of {', '.join(costs.report.unknown)}.")
     return " ".join([*said, *(_verdict(line) for line in costs.verdict()[:1])])
+
+
+def latency_range(result: Mapping[str, Any], costs: Energy) -> str:
+    """Return both ends of the latency and its word."""
+    row, latency = costs.rows()[0], result["mean_latency_us"] * 1e-6
+    if row.low_us is None or row.high_us is None or not row.us:
+        return row.time_word
+    low, high = (si(latency * end / row.us, "s") for end in (row.low_us, row.high_us))
+    return f"{low} to {high}, {row.time_word}"
+
+
+def joules(row: ComparisonRow) -> str:
+    """Return a row's energy; ``an unknown energy`` where none of its constants was published."""
+    return "an unknown energy" if row.word == UNKNOWN else si(row.uj * 1e-6, "J")
+
+
+def energy_range(row: ComparisonRow) -> str:
+    """Return both ends of a row's energy and its word."""
+    if row.word == UNKNOWN:
+        return "no constant of the chip was published"
+    high = "unbounded" if row.high_uj is None else si(row.high_uj * 1e-6, "J")
+    return f"{si(row.low_uj * 1e-6, 'J')} to {high}, {row.word}"
 
 
 def unbroken(text: str) -> str:
@@ -42,8 +68,8 @@ def _verdict(line: str) -> str:
     return f"Compared with a GPU {word}: {rest}."
 
 
-def tiles(result: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return the figures at the head of the page."""
+def tiles(result: Mapping[str, Any], costs: Energy | None = None) -> list[dict[str, str]]:
+    """Return the figures at the head of the page; `costs` tell the range of the latency."""
     shown = []
     if "accuracy" in result:
         shown.append({"value": f"{result['accuracy']:.1%}", "label": "accuracy on the chip, integers"})
@@ -57,5 +83,6 @@ def tiles(result: Mapping[str, Any]) -> list[dict[str, str]]:
     if "late_packets" in result:
         shown.append({"value": f"{result['late_packets']:,}", "label": "packets late for their tick"})
     if "mean_latency_us" in result:
-        shown.append({"value": si(result["mean_latency_us"] * 1e-6, "s"), "label": "latency of a sample"})
+        ends = "" if costs is None else f": {latency_range(result, costs)}"
+        shown.append({"value": si(result["mean_latency_us"] * 1e-6, "s"), "label": f"latency of a sample{ends}"})
     return shown

@@ -134,7 +134,7 @@ def _view(run: RunFolder, name: str, gpu: str) -> RunView:
         title=f"{manifest['task'] or 'run'} on {chip.name}",
         subtitle=f"{chip.title}. {samples}{split}, timing engine {manifest['engine']}, seed {manifest['seed']}.",
         answer=answer(program, chip, result, costs),
-        tiles=[*tiles(result), *energy_tiles],
+        tiles=[*tiles(result, costs), *energy_tiles],
         parts=[p for p in parts if p is not None],
         footer=f"bimhw {manifest['bimhw']}, Python {manifest['python']}; program {manifest['program_sha256'][:12]}, "
         f"chip file {manifest['chip_sha256'][:12]}. The same inputs and seed give this page again.",

@@ -5,19 +5,23 @@ from __future__ import annotations
 from bimhw.costs.result import Energy
 from bimhw.costs.rows import ComparisonRow, shown, verdict
 from bimhw.views import svg
+from bimhw.views.answer import energy_range
 from bimhw.views.parts import Part, Table
 from energy_models.items import EnergyReport
+from energy_models.spread import UNKNOWN
 from simulator.base.shown import si
 
 
 def energy_parts(costs: Energy) -> tuple[list[dict[str, str]], list[Part]]:
     """Return tiles and sections."""
-    figures = costs.report.figures()
+    row, synop = costs.rows()[0], costs.report.spreads().get("dynamic_pj_per_synop")
     what = "energy of a sample, learning included" if costs.learnt else "energy of an inference"
     tiles = [
-        {"value": si((figures["total_uj_per_inference"] or 0.0) * 1e-6, "J"), "label": what},
-        {"value": si((figures["dynamic_pj_per_synop"] or 0.0) * 1e-12, "J"), "label": "dynamic, per SynOp"},
+        {"value": "unknown" if row.word == UNKNOWN else si(row.uj * 1e-6, "J"), "label": f"{what}: {energy_range(row)}"}
     ]
+    if synop is not None and synop.word != UNKNOWN:
+        low, nominal, high = (si(pj * 1e-12, "J") for pj in (synop.low, synop.nominal, synop.high))
+        tiles.append({"value": nominal, "label": f"dynamic, per SynOp: {low} to {high}, {synop.word}"})
     parts = [_inference_part(costs), _learning_part(costs), _items_part(costs), _assumptions_part(costs)]
     return tiles, [p for p in parts if p is not None]
 

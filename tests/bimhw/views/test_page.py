@@ -14,6 +14,7 @@ import pytest
 import bimhw
 from bimhw.views.parts import run_names
 from simulator.base.errors import InputError
+from simulator.base.shown import si
 from tests.thinned import first
 
 MODEL = Path(__file__).resolve().parents[3] / "examples" / "digits.safetensors"
@@ -159,3 +160,16 @@ def test_all_of_the_page_is_printed(run: Path, tmp_path: Path) -> None:
     subprocess.run(command, capture_output=True, timeout=120, check=True)
     printed = pdf.read_bytes()
     assert b"https://example.org/end" in printed and b"https://example.org/wide" in printed
+
+
+def test_the_head_of_the_page_says_ranges_and_words(run: Path, tmp_path: Path) -> None:
+    """Each joule and second of the tiles and of the answer is that of the comparison's row."""
+    page = bimhw.report(run, tmp_path / "a.html").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
+    row = bimhw.energy(run).rows()[0]
+    assert row.low_us is not None and row.high_us is not None and row.high_uj is not None
+    times = f"{si(row.low_us * 1e-6, 's')} to {si(row.high_us * 1e-6, 's')}, {row.time_word}"
+    joules = f"{si(row.low_uj * 1e-6, 'J')} to {si(row.high_uj * 1e-6, 'J')}, {row.word}"
+    assert f"latency of a sample: {times}<" in page and f"({times})" in page
+    assert f"energy of an inference: {joules}<" in page and f"({joules})" in page
+    synop = bimhw.energy(run).report.spreads()["dynamic_pj_per_synop"]
+    assert f"dynamic, per SynOp: {si(synop.low * 1e-12, 'J')} to {si(synop.high * 1e-12, 'J')}, {synop.word}<" in page

@@ -191,6 +191,11 @@ TESTED |= {
     "one synapse of eight is lost": (
         "simulator.base.intrinsics", "for lane in range(8):", "for lane in range(7):",
         "tests/simulator/function/test_kernels.py", "adds_each_synapse"),
+    "a fourth spike of a word is lost": (
+        "simulator.function.kernels", "while word != _U0:", "if word != _U0:",
+        "tests/simulator/function/test_kernels.py", "who_fired"),
+    "no spike is counted as one": (
+        "simulator.function.kernels", "at += some", "at += _U1", "tests/simulator/function/test_kernels.py", "who_fired"),
     "a payload is not scaled": (
         "simulator.function.kernels", "value = int(payload[k]) << shift\n        add_row(",
         "value = 1 << shift\n        add_row(", FUNCTION, "dictionary"),

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from bimhw.learning.dropout import Dropped
+from bimhw.learning.forms.bptt import run_compiled
 from bimhw.learning.recipe import recipe
 from bimhw.learning.train import Trainer, TrainSettings
+from bimhw.models.bim import complex_state
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
 from bimhw.models.nets import build
 from bimhw.tasks.base import Split, Task, late_steps
 from simulator.base.errors import InputError
+from tests.bimhw.models.test_complex_state import _plain_scan
 
 
 def _task() -> Task:
@@ -34,6 +43,30 @@ def test_a_sequence_has_one_mask_of_the_share_asked_for() -> None:
     assert float(kept.mean(0).std()) < 0.1  # each sequence has its own
     assert masked.seen == 50
     assert torch.equal(readout(given), given)
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+@pytest.mark.parametrize("seed", range(5))
+def test_gradients_through_a_mask_are_autograds(norm: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields: dict[str, Any] = {"kind": "complex", "norm": norm, "input_delays": (0, 2), "dense_readout": True}
+    config = BimConfig(n_in=4, hidden=(6, 5), n_out=3, theta=0.2, psp="delta", learn_a_log=True, **fields)
+    x = torch.rand(9, 3, 4, generator=torch.Generator().manual_seed(seed)).double()
+    found = []
+    for run in (run_compiled, BimNet.run):
+        if run is BimNet.run:
+            monkeypatch.setattr(complex_state, "scan", _plain_scan)
+        net = BimNet(config, seed).double()
+        torch.nn.init.normal_(net.readout.weight, generator=torch.Generator().manual_seed(seed))
+
+        def forward(x: Tensor, _: object, net: BimNet = net, run: Callable[..., Any] = run) -> tuple[Tensor, None]:
+            return run(net, x).logits, None
+
+        logits, _ = Dropped(net.readout, forward, 0.4, seed)(x, None)
+        logits.square().sum().backward()
+        found.append({name: p.grad for name, p in net.named_parameters()})
+        assert all(gradient is not None for gradient in found[-1].values())
+    for name, gradient in found[1].items():
+        torch.testing.assert_close(found[0][name], gradient, rtol=1e-10, atol=1e-12)
 
 
 def _begun(task: Task, share: float) -> Trainer:

@@ -52,6 +52,7 @@ def test_compiled_loops_are_autograd(
     psp: str, gain: str, norm: str, reset: str, refractory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fields = {"psp": psp, "state_gain": gain, "norm": norm, "reset": reset, "refractory": refractory}
+    fields["input_delays"] = (0, 2) if refractory else (0,)
     found = []
     for compiled in (True, False):
         net = _net(**fields, dense_readout=True, detach_reset=False)

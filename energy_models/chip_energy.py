@@ -156,8 +156,11 @@ class _Book:
         if not taken:
             yield from self._item(name, hardware, key, counts)
             return
+        of = [
+            units.get(p, "") if units.get(p) in taken else "" for p in self.activity.populations
+        ]  # "": the chip's first
         for unit in ("", *taken):
-            chosen = np.array([units.get(p, "") == unit for p in self.activity.populations], bool)
+            chosen = np.array([one == unit for one in of], bool)
             part = self._share(counts.by_population * np.append(chosen, not unit))
             if unit and part.total > 0:
                 constant = self.chip.unit_energy[unit][key]

@@ -241,8 +241,8 @@ def _object(value: Any, where: Path | str, way_out: str) -> dict[str, Any]:
     return value
 
 
-def parse_yaml(text: str, where: Path | str, way_out: str = "Mend the file") -> Any:
-    """Return the value of YAML 1.2 text, read by the safe loader.
+def parse_yaml(text: str, where: Path | str, way_out: str = "Mend the file", most: int = MAX_YAML_CHARACTERS) -> Any:
+    """Return the value of YAML 1.2 text of at most so many characters, read by the safe loader.
 
     Raises:
         InputError: not YAML, deeper than `MAX_DEPTH`, or beyond the limits of size (aliases counted as often as used).
@@ -251,10 +251,8 @@ def parse_yaml(text: str, where: Path | str, way_out: str = "Mend the file") -> 
     from ruamel.yaml.error import MarkedYAMLError
     from ruamel.yaml.reader import ReaderError
 
-    if len(text) > MAX_YAML_CHARACTERS:
-        raise InputError(
-            str(where), f"has {len(text):,} characters; {MAX_YAML_CHARACTERS:,} are the most", "Give a smaller file"
-        )
+    if len(text) > most:
+        raise InputError(str(where), f"has {len(text):,} characters; {most:,} are the most", "Give a smaller file")
     if (deep := _too_deep(text)) is not None:
         raise InputError(f"{where}, {line_and_column(text[:deep])}", f"nests deeper than {MAX_DEPTH}", way_out)
     with boundary(where, "YAML", way_out):

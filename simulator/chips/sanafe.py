@@ -88,6 +88,11 @@ def chip_of_architecture(
     tile, cores, tiles = _one_tile(top, str(path))
     core = tile.core[0]
     units = _units(core, soma, synapse, numbers)
+    energy, own = energies(tile, units, numbers), unit_energies(_others(core, units), numbers)
+    if any(each["dendrite_update"].value for each in own.values() if "dendrite_update" in each):
+        energy.setdefault("dendrite_update", quantity(0.0, "pJ", numbers, units.dendrite.name))
+    elif "dendrite_update" not in energy:  # dendrites cost nothing
+        own = {unit: {k: q for k, q in each.items() if k != "dendrite_update"} for unit, each in own.items()}
     chip = Chip(
         name=name or re.sub(r"[^A-Za-z0-9_.]+", "_", top.name) or "sanafe",
         title=f"{top.name}, from the SANA-FE architecture {path.name}",
@@ -96,9 +101,9 @@ def chip_of_architecture(
         topology=_topology(top, tiles, cores, numbers),
         limits=_limits(core, numbers),
         timing=timing(top, tile, units, numbers),
-        energy=energies(tile, units, numbers),
+        energy=energy,
         units=_names(core, units),
-        unit_energy=unit_energies(_others(core, units), numbers),
+        unit_energy={unit: each for unit, each in own.items() if each},
     )
     named = (*numbers.notes, *_not_read((top, tile, core, *(getattr(units, k) for k in _KINDS)), numbers))
     chip = msgspec.structs.replace(chip, notes=named)

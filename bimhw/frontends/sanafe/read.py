@@ -14,6 +14,7 @@ from simulator.base.reading import parse_yaml, read_text
 
 WAY = "Give a SANA-FE 2 network file (groups, edges, mappings)"
 MOST_NEURONS = 1_000_000
+MOST_CHARACTERS = 2**20  # SANA-FE's own gesture network has 735,675; parsed at 60 to 100 KB/s
 UNITS = ("soma", "dendrite", "synapse")
 Attributes = dict[str, object]
 
@@ -60,7 +61,9 @@ def read_tables(path: Path) -> Tables:
         InputError: no such file, no network, a group or neuron that is not there, an edge of another form.
     """
     text = re.sub(r"(\bcore:\s*)(\d+\.\d+)", r'\1"\2"', read_text(path))  # 0.10 is core 10, not the number 0.1
-    raw = parse_yaml(text, path, WAY)
+    keys = r"(^\s*(?:-\s+)*|[\[{,]\s*)(\d+\.\d+)(?=\s*:(?:\s|$))"
+    text = re.sub(keys, r'\1"\2"', text, flags=re.MULTILINE)  # and 0.10 neuron 10 of a group named 0
+    raw = parse_yaml(text, path, WAY, MOST_CHARACTERS)
     where = str(path)
     network = _map(_map(raw, where).get("network"), f"{where}: network")
     groups = [_group(entry, where) for entry in _list(network.get("groups"), f"{where}: groups")]

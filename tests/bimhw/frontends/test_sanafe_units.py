@@ -113,6 +113,17 @@ def test_a_bias_that_is_no_multiple_of_a_64th(tmp_path: Path) -> None:
     assert "group 'p': decimals are exact here, in 1/320" in note and "group 'q'" in note
 
 
+def test_the_tenth_neuron_of_a_group_that_is_a_number(tmp_path: Path) -> None:
+    """``0.10`` is no number: SANA-FE's own networks name their groups 0 and 1."""
+    rows = ", ".join(f"0.{i}: {{core: 0.{i % 4}}}" for i in range(21))
+    neurons = "neurons: [0..20: [bias: 2.0, threshold: 1.0]]"
+    text = f"network: {{name: n, groups: [{{name: 0, {neurons}}}], edges: [0.10 -> 0.20: [weight: 1.0]]}}\nmappings: [{rows}]\n"
+    (tmp_path / "net.yaml").write_text(text)
+    (tmp_path / "arch.yaml").write_text(architecture())
+    program = bimhw.compile(tmp_path / "net.yaml", str(tmp_path / "arch.yaml")).program
+    assert program.core.tolist() == [i % 4 for i in range(21)]
+
+
 def test_an_architecture_is_a_chip_and_its_chip_file_says_the_same(tmp_path: Path) -> None:
     _files(tmp_path, 3)
     chip = load_chip(str(tmp_path / "arch.yaml"))
@@ -136,6 +147,24 @@ def test_items_name_their_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert items["dendrite updates"]["count"] == sum(
         i["count"] for n, i in items.items() if n.startswith("synaptic events")
     )
+
+
+def test_a_unit_that_is_named_and_is_the_first_is_charged(tmp_path: Path) -> None:
+    """Group b asks for the second synapse unit by name, group a for the first, which is the chip's own."""
+    (tmp_path / "arch.yaml").write_text(architecture())
+    text = TUTORIAL.replace("threshold: 1.0, log", "bias: 2.0, synapse_hw_name: slow, threshold: 1.0, log")
+    text = text.replace("[p.0 -> q.0: [weight: -1.0]]", "[p.0 -> q.0: [weight: -1.0], p.0 -> p.1: [weight: 1.0]]")
+    (tmp_path / "net.yaml").write_text(text)
+    program = bimhw.compile(tmp_path / "net.yaml", str(tmp_path / "arch.yaml"), reading={"steps": STEPS}).program
+    assert program.inputs is not None
+    activity = run(program, program.inputs, STEPS).activity
+    report = chip_energy(activity, load_chip(str(tmp_path / "arch.yaml")), program)
+    items = {item.name: (item.count, item.energy_pj) for item in report.items if item.hardware == "synapse"}
+    spikes = activity.total("synaptic_events") // 2
+    assert spikes > 5 and items == {
+        "synaptic events": (spikes, spikes * 7.0), "synaptic events, fast": (spikes, spikes * 20.0)
+    }  # fmt: skip
+    assert all(item.known for item in report.items)
 
 
 def test_a_unit_energy_is_checked_like_any_other(tmp_path: Path) -> None:

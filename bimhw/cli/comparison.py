@@ -52,7 +52,7 @@ def print_comparison(rows: Iterable[ComparisonRow]) -> None:
             (who, work + (", scan" if scan else ""), batch, *(_cell(cells.get(c)) for c in ("fused", "graph", "eager")))
         )
     if body:
-        title = "uJ per sample on cards: nominal (low .. high), host left out; estimates, nothing was measured"
+        title = "uJ per sample on cards: nominal (low .. high), host left out; assumed: estimates, nothing was measured"
         print_table(title, ("card", "work", "batch", "fused bound", "graph", "eager"), body)
     measured = [r for r in found if r.how == "measured"]
     if measured:

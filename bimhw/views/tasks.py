@@ -10,7 +10,9 @@ from bimhw.views import table as parts
 from bimhw.views.neurobench import neurobench
 from simulator.base.shown import Shown, Value
 
-_CARDS = "energy of a sample on cards: optimistic bound .. realistic case (batch), estimates; nothing was measured"
+_CARDS = (
+    "energy of a sample on cards: optimistic bound .. realistic case (batch), assumed: estimates, nothing was measured"
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

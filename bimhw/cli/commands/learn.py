@@ -198,7 +198,8 @@ def _show(task: str, summary: dict[str, Any]) -> None:
     ]
     if "mean_step_ns" in summary:
         note = time_note({k: summary[k] for k in TIMES if k in summary})
-        rows += [("mean step (ns)", summary["mean_step_ns"])]
+        word = f"  {summary['time_word']}" if summary.get("time_word") else ""
+        rows += [("mean step (ns)", f"{significant(summary['mean_step_ns'], 4)}{word}")]
         rows += [("a sample (µs)", f"{significant(summary['mean_latency_us'], 4)}{note}")]
     print_table(f"{task}: learnt on the chip", ("quantity", "value"), rows)
     print_table("operations", ("kind", "total"), list(summary["operations"].items()))

@@ -127,23 +127,38 @@ _ABSENT = {"pilot": "", "place by energy": "", "place by time": ""} | dict.fromk
 
 
 def _print_modes(rows: list[ModeRow]) -> None:
-    """Print chip and card side by side: nominal (low .. high)."""
+    """Print energy and time of a sample, chip and card side by side: nominal (low .. high)."""
+    if not rows:
+        return
+    who = [(r.mode, r.chip + (" + unknown" if r.chip_lacks else ""), r.card) for r in rows]
+    energies = [
+        (*w, _span(r.chip_low_uj, r.chip_uj, r.chip_high_uj), r.chip_word,
+         _span(r.card_low_uj, r.card_uj, r.card_high_uj), r.card_word, r.chip_over_card)
+        for w, r in zip(who, rows, strict=True)
+    ]  # fmt: skip
+    times = [
+        (w[0], r.chip, w[2], _span(r.chip_low_us, r.chip_us, r.chip_high_us), r.chip_time_word,
+         _span(r.card_low_us, r.card_us, r.card_high_us), r.card_time_word, _ratio(r.chip_us, r.card_us))
+        for w, r in zip(who, rows, strict=True)
+    ]  # fmt: skip
+    modes = "latency mode (one sample) and throughput mode (full chip, best batch)"
+    for unit, body in (("uJ", energies), ("us", times)):
+        columns = ("mode", "chip", "card", f"chip, {unit}", "trust", f"card, {unit}", "trust", "chip / card")
+        print_table(f"{modes}: {unit} of a sample, nominal (low .. high)", columns, body)
+
+
+def _span(low: float | None, nominal: float | None, high: float | None) -> str:
+    """Return a figure with its range, whose high end may be unbounded."""
     from simulator.base.shown import significant
 
-    def energy(low: float, nominal: float, high: float | None) -> str:
-        end = "unbounded" if high is None else significant(high, 3)
-        return f"{significant(nominal, 3)} ({significant(low, 3)} .. {end})"
+    if nominal is None or low is None:
+        return "unknown"
+    end = "unbounded" if high is None else significant(high, 3)
+    return f"{significant(nominal, 3)} ({significant(low, 3)} .. {end})"
 
-    body = [
-        (
-            r.mode, r.chip + (" + unknown" if r.chip_lacks else ""), energy(r.chip_low_uj, r.chip_uj, r.chip_high_uj),
-            r.chip_word, r.card, energy(r.card_low_uj, r.card_uj, r.card_high_uj), r.card_word, r.chip_over_card,
-        )
-        for r in rows
-    ]  # fmt: skip
-    if body:
-        title = "latency mode (one sample) and throughput mode (full chip, best batch): uJ of a sample, nominal (low .. high)"
-        print_table(title, ("mode", "chip", "uJ", "trust", "card", "uJ", "trust", "chip / card"), body)
+
+def _ratio(a: float | None, b: float | None) -> float | None:
+    return None if a is None or not b else a / b
 
 
 def _draw_floorline(run: Path, path: Path) -> None:

@@ -101,14 +101,12 @@ FSDD = Table(
             "bim",
             {"preset": "online-stack"},
             lr_grid(0.001, 0.002, 0.004),
-            seeds=3,
         ),
         Row(
             "BIM-D 2x64, exact SEQ, spike readout of both layers",
             "bim",
             {**FSDD_PRESET, "hidden": "64,64", "dense_readout": True, "rule": "seq"},
             (*lr_grid(0.01, 0.02, 0.04), {"lr": 0.005, "batch": 8}, {"lr": 0.01, "batch": 8}),
-            seeds=3,
         ),
         Row(
             "BIM-D 1x64, ONE epoch, hidden layer frozen",

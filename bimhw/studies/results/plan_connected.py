@@ -22,13 +22,11 @@ CONNECTED = Table(
             "BIM-D 1x128, BPTT, a label at every step, spike readout",
             "bim-ctc",
             {"hidden": (128,), "k_o": 0.5, **_STEPS, "lr": 0.01},
-            seeds=3,
         ),
         Row(
             "GRU-128, BPTT, a label at every step",
             "baseline-ctc",
             {"model": "gru", "hidden": 128, **_STEPS, "lr": 0.004},
-            seeds=3,
         ),
         Row(
             "BIM real blocks 112 + 80 + 64, BPTT, four times the updates, a label at every step, spike readout",
@@ -46,10 +44,9 @@ CONNECTED = Table(
             "BIM-D 1x128, online RTRL, a label at every step, spike readout",
             "bim-ctc",
             {"hidden": (128,), "rule": "rtrl", "k_o": 0.5, "epochs": 6, "strings": 1000, "lr": 0.004, "smooth": 4},
-            seeds=3,
         ),
-        Row("BIM-D 1x128, CTC, BPTT, spike readout", "bim-ctc", {"hidden": (128,), **_CTC, "lr": 0.01}, seeds=1),
-        Row("GRU-128, CTC, BPTT", "baseline-ctc", {"model": "gru", "hidden": 128, **_CTC, "lr": 0.004}, seeds=1),
+        Row("BIM-D 1x128, CTC, BPTT, spike readout", "bim-ctc", {"hidden": (128,), **_CTC, "lr": 0.01}),
+        Row("GRU-128, CTC, BPTT", "baseline-ctc", {"model": "gru", "hidden": 128, **_CTC, "lr": 0.004}),
     ),
     "Word error rate on LibriSpeech, which has a large vocabulary and read sentences. "
     "Ten words of six known speakers do not compare.",

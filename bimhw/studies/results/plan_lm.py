@@ -28,27 +28,23 @@ LM = Table(
             "BIM-D 1x128, online RTRL, SPIKE readout, one pass",
             "bim-text",
             {"lr": 0.008, "k_o": 0.2, "batch": 32},
-            seeds=3,
         ),
         Row(
             "BIM-D 1x128, online TR (an update every 4 symbols, over the last 16), SPIKE readout, one pass",
             "bim-text",
             {"rule": "tr", "block": 4, "lookback": 12, "lr": 0.008, "k_o": 0.2, "batch": 16},
-            seeds=3,
         ),
         Row(
             "BIM-D 2x128, T-BPTT 16, spikes between the layers, membrane on top, three passes",
             "bim-text",
             {**_TOP, **WINDOW, "epochs": 3, "lr": 0.01},
             tuple({"delays": taps} for taps in ("0,1", "0,1,2", "0,1,2,3")),
-            seeds=3,
         ),
         Row(
             "GRU-128, T-BPTT 16, three passes",
             "baseline-text",
             {"model": "gru", "hidden": 128, **WINDOW, "passes": 3},
             ({"lr": 0.01}, {"lr": 0.01, "streams": 8}, {"lr": 0.005, "streams": 8}, {"lr": 0.02}),
-            seeds=3,
         ),
         Row(
             "BIM-D 1x128, hidden layer frozen, spike readout, one pass",
@@ -59,13 +55,11 @@ LM = Table(
             "BIM-D 1x128, online RTRL, membrane readout, one pass",
             "bim-text",
             {"readout": "membrane", "lr": 0.008, "batch": 32},
-            seeds=1,
         ),
         Row(
             "the same with spiking switched off (theta = 1e9)",
             "bim-text",
             {"readout": "membrane", "lr": 0.008, "batch": 32, "theta": 1e9},
-            seeds=1,
         ),
         recurrent_text("lstm"),
         Row(

@@ -29,7 +29,12 @@ def _lr(*values: float) -> tuple[dict[str, Any], ...]:
 
 
 def _rows(
-    hidden: str, states: int, parameters: int, bim_rates: tuple[float, ...], extra: tuple[Row, ...] = ()
+    hidden: str,
+    states: int,
+    parameters: int,
+    bim_rates: tuple[float, ...],
+    extra: tuple[Row, ...] = (),
+    gru_seeds: int = 2,
 ) -> tuple[Row, ...]:
     bim = {**_BIM, "hidden": hidden}
     stack = "x".join((str(hidden.count(",") + 1), hidden.split(",")[0]))
@@ -40,7 +45,7 @@ def _rows(
         Row(f"BIM-D {stack}, BPTT, spike readout", "bim", {**bim, "rule": "bptt"}, _lr(*bim_rates), seeds=2),
         *extra,
         Row(f"BIM-D {stack}, hidden layers frozen", "bim", {**bim, "rule": "frozen"}, _lr(0.01), seeds=1),
-        Row("GRU, BPTT", "baseline", gru, _lr(0.005, 0.01, 0.02, 0.03, 0.04, 0.08), seeds=2),
+        Row("GRU, BPTT", "baseline", gru, _lr(0.005, 0.01, 0.02), gru_seeds),
     )
 
 
@@ -70,13 +75,13 @@ PSMNIST = Table(
     "Permuted sequential MNIST, 14 x 14 pixels one by one (196 steps), 4,000 / 1,000 digits",
     "smnist",
     "accuracy",
-    _rows("64,64", 8, 13_500, (0.02, 0.05, 0.1), (*_TURNING, _LONGER_GRU)),
+    _rows("64,64", 8, 13_500, (0.02, 0.05, 0.1), (*_TURNING, _LONGER_GRU), gru_seeds=5),
     _CLAIM,
     "Neither the split nor the size is the official one: pixels are averaged two by two, from 5,000 digits of a package. "
     f"{_NOTE} "
-    "The GRU of eight passes does not learn from one of its two seeds at the rate that the validation part chose (68.8 and "
-    "35.0 %); at 0.02 both did (73.6 and 69.9). The setting of the complex row was chosen in trial runs on the last 800 "
-    "training digits. One test figure without the "
+    "The GRU of eight passes stays at .02: .03 and .04 have more on the validation part with seed 0 (79.0 and 79.8 %), but three "
+    "of five seeds do not learn at .04 (mean of the test part 46.6 %). The setting of the complex row was chosen in trial runs "
+    "on the last 800 training digits. One test figure without the "
     "slower rate of its angles (83.5 %) was seen before. The row of sixteen passes has twice the "
     "updates of the others; so many were set before any figure of it. Batches of 25 were chosen on those 800 digits (one "
     "seed): eight passes in batches of 50 86.5 %, of 25 89.8 (with dropout .1 88.0), sixteen passes of 25 91.0.",

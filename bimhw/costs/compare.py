@@ -126,12 +126,8 @@ def _charged(
     bounds: Mapping[str, tuple[float, float]] | None, inference: _Inference, copies: int = 1,
 ) -> LearningCost:  # fmt: skip
     low, nominal, high = (chip_energy(a, chip, program, bounds) for a in activities)
-    ends = (
-        _learning_ns(low, chip, inference),
-        _learning_ns(nominal, chip, inference),
-        _learning_ns(high, chip, inference),
-    )
-    ns = None if ends[0] is None or ends[1] is None or ends[2] is None else (ends[0][0], ends[1][1], ends[2][2])
+    least, middle, most = (_learning_ns(r, chip, inference) for r in (low, nominal, high))
+    ns = None if least is None or middle is None or most is None else (least[0], middle[1], most[2])
     return LearningCost(counted.plan, low, nominal, high, counted.updates, counted.timed, copies, counted.pilot, ns)
 
 
@@ -142,11 +138,7 @@ def _learning_ns(report: EnergyReport, chip: Chip, inference: _Inference) -> tup
         return None
     own = min(report.sim_time_ns, base.sim_time_ns * report.steps / max(1, base.steps))
     ends = with_learning(chip, (own * ratios[0], own * ratios[1]), own, report.sim_time_ns - own)
-    return (
-        None
-        if ends is None
-        else (report.sim_time_ns * ends[0], report.sim_time_ns, report.sim_time_ns * ends[1])
-    )  # fmt: skip
+    return None if ends is None else (report.sim_time_ns * ends[0], report.sim_time_ns, report.sim_time_ns * ends[1])
 
 
 def _learners(
@@ -184,9 +176,8 @@ def _time_ratios(
     if folder is None:
         return time_ratios(program, chip, spikes, samples=activity.samples)
     sync = str(folder.manifest.get("sync", "barrier"))
-    steps_ns = (
-        learnt_ns(folder) if chip.timing == folder.chip().timing else None
-    )  # times of another chip do not subtract
+    # Times of another chip do not subtract.
+    steps_ns = learnt_ns(folder) if chip.timing == folder.chip().timing else None
     return time_ratios(program, chip, spikes, sync, activity.samples, steps_ns)
 
 

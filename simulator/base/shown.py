@@ -30,6 +30,11 @@ def significant(value: float, digits: int) -> str:
     return f"{rounded:,.0f}" if "e+" in text and abs(rounded) < PLAIN_BELOW else text
 
 
+def ends(low: float | None, high: float | None) -> str:
+    """Return `` (low .. high)`` to three digits, to stand behind a figure; "" where an end is missing."""
+    return "" if low is None or high is None else f" ({significant(low, 3)} .. {significant(high, 3)})"
+
+
 def short(value: Value) -> str:
     """Format a value: four significant digits, thousands separators for integers, ``unknown`` for None."""
     if value is None:

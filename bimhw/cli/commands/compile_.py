@@ -145,10 +145,9 @@ def _judged(
     first = measure(result.program, task, count, model)
     if first.keeps:  # words and not a warning: what the weights lost is not lost to the answer
         notes = [
-            f"{note}; this costs no accuracy on {first.samples} samples" if MARK in note or STATES in note else note
-            for note in notes
+            f"{note}; this costs no accuracy on {first.samples} samples" if alarm(note) else note for note in notes
         ]
-    if not first.loses and not any(MARK in note or STATES in note for note in notes):
+    if not first.loses and not any(map(alarm, notes)):
         return [*notes, first.text()]
     given = {k: v for k, v in options.items() if k != "copies" and v is not None}
     return [*notes, *remedies(model, data=task, mapping=mapping, reading=reading, first=first, **given).lines()]

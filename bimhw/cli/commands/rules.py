@@ -103,10 +103,9 @@ def command(
 
 def _ranged(low: float | None, nominal: float | None, high: float | None) -> str:
     """Return a figure with its range."""
-    from simulator.base.shown import significant
+    from simulator.base.shown import ends, significant
 
-    ends = "" if low is None or high is None else f" ({significant(low, 3)} .. {significant(high, 3)})"
-    return "unknown" if nominal is None else f"{significant(nominal, 4)}{ends}"
+    return "unknown" if nominal is None else f"{significant(nominal, 4)}{ends(low, high)}"
 
 
 def _show(rows: list[RuleRow], title: str, chip: str, level: float) -> None:

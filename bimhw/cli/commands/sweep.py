@@ -13,7 +13,7 @@ import click
 from bimhw.cli.output import PictureFile, echo, json_option, print_json, print_table, progress
 from bimhw.cli.task_options import data_values, with_task_options
 from bimhw.cli.timing_options import processes_option
-from simulator.base.shown import significant
+from simulator.base.shown import ends, significant
 from simulator.base.text import counted
 
 
@@ -214,9 +214,9 @@ def _print_over_seeds(rows: list[dict[str, Any]], axes: list[str]) -> None:
             *(str(r[a]) for a in axes),
             r["seeds"],
             *(cell(r, name, factor) for name, factor in figures),
-            cell(r, "total_uj", 1.0) + _ends(r.get("total_low_uj_mean"), r.get("total_high_uj_mean")),
+            cell(r, "total_uj", 1.0) + ends(r.get("total_low_uj_mean"), r.get("total_high_uj_mean")),
             r["trust"],
-            cell(r, "latency_us", 1.0) + _ends(r.get("latency_low_us_mean"), r.get("latency_high_us_mean")),
+            cell(r, "latency_us", 1.0) + ends(r.get("latency_low_us_mean"), r.get("latency_high_us_mean")),
             r["time_trust"],
             "*" if r["pareto"] else "",
         )
@@ -236,17 +236,13 @@ def _print_over_seeds(rows: list[dict[str, Any]], axes: list[str]) -> None:
     print_table("mean ± standard deviation over seeds (n - 1), mean low .. high", headings, body, keys=len(axes))
 
 
-def _ends(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f" ({significant(low, 3)} .. {significant(high, 3)})"
-
-
 def _ranged(row: dict[str, Any], name: str, factor: float) -> str:
     """Return a figure with its range, where it has one; a word as it is."""
     value = row.get(name)
     if isinstance(value, str):
         return value
     stem, _, unit = name.rpartition("_")
-    return _cell(value, factor) + _ends(row.get(f"{stem}_low_{unit}"), row.get(f"{stem}_high_{unit}"))
+    return _cell(value, factor) + ends(row.get(f"{stem}_low_{unit}"), row.get(f"{stem}_high_{unit}"))
 
 
 def _spread(mean: float, deviation: float | None) -> str:

@@ -3,9 +3,10 @@
     python -m benchmarks text_speed
 
 Characters of the packaged text, 37 symbols, 16 streams. Each row learns the same symbols from a fresh network; rows take turns,
-the best of `--repeats` counts. Rows by truncated BPTT and torch's LSTM have one Adam, torch's of one pass. Online rows update at
-every symbol (tr: every fourth), the others once a window of 16. A busy machine slows what reads much memory (the traces of rtrl)
-more than the rest: only ratios of one run compare.
+the best of `--repeats` counts. Compiled online rows say the bytes that they read and write a symbol: traces or window, weights,
+moments. Rows by truncated BPTT and torch's LSTM have one Adam, torch's of one pass. Online rows update at every symbol (tr: every
+fourth), the others once a window of 16. A busy machine slows what reads much memory (the traces of rtrl) more than the rest: only
+ratios of one run compare.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from typing import Any
 
 import torch
 
+from bimhw.learning.forms import window_kernels
+from bimhw.learning.forms.rtrl import RtrlLearner
 from bimhw.learning.objectives.language import LanguageSettings, online_loop, text_by_autograd
 from bimhw.learning.objectives.language_recipe import language_recipe
 from bimhw.learning.objectives.scoring import bim_forward, cut_streams
+from bimhw.learning.updater import Updater
 from bimhw.models.bim.net import BimNet
 from bimhw.studies.baselines.models import build
 from bimhw.tasks import load_corpus
@@ -71,6 +75,24 @@ def symbols_per_second(symbols: int, repeats: int) -> dict[str, float]:
     return best
 
 
+def moved_bytes(corpus: Corpus, name: str) -> int | None:
+    """Return the bytes that a compiled online row reads and writes a symbol; None: not counted."""
+    config, settings, init = language_recipe(corpus, 0, **ROWS.get(name, {"rule": "tbptt"}))
+    if settings.rule == "tbptt":
+        return None
+    updater = Updater(BimNet(config, 0, init), settings, 1)
+    learner, adam = (
+        updater.learner(settings.batch),
+        7 * updater.parameters.values.nbytes,
+    )  # g, m, v, w: 4 read, 3 written
+    if isinstance(learner, RtrlLearner):
+        return (sum(2 * a.nbytes for a in learner.traces[0].arrays) + adam) // settings.batch
+    step = window_kernels.ROWS * updater.parameters.values.itemsize * config.hidden[0]
+    return step * (1 + (settings.block + settings.lookback) // settings.block) + adam // (
+        settings.batch * settings.block
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=5)
@@ -79,7 +101,12 @@ def main() -> None:
     torch.set_num_threads(1)
     rates = symbols_per_second(arguments.symbols, arguments.repeats)
     rows = {
-        name: {"symbols_per_s": round(rate), "of_lstm": round(rate / rates[LSTM], 3)} for name, rate in rates.items()
+        name: {
+            "symbols_per_s": round(rate),
+            "of_lstm": round(rate / rates[LSTM], 3),
+            "bytes_per_symbol": moved_bytes(load_corpus("lm"), name),
+        }
+        for name, rate in rates.items()
     }
     print(json.dumps(rows, indent=2))
 

@@ -50,7 +50,15 @@ class OpCounts:
 def sweep_counts(config: BimConfig, h: Stacked) -> OpCounts:
     """Count one sweep over a layer, from its real events; a batch counts as that many sequences."""
     steps, batch, neurons = h.s.shape
-    events = int(torch.count_nonzero(h.u))
+    return _swept(config, neurons, steps, batch, int(torch.count_nonzero(h.u)))
+
+
+def swept(config: BimConfig, steps: int, batch: int, events: int) -> OpCounts:
+    """Count sweeps over the one layer of a network: `steps` of `batch` sequences, so many inputs that were not 0."""
+    return _swept(config, config.hidden[0], steps, batch, events)
+
+
+def _swept(config: BimConfig, neurons: int, steps: int, batch: int, events: int) -> OpCounts:
     if config.kind == "diag":
         per_event = PORTS * neurons
         per_step = OPERATIONS[config.psp].sweep_macs * neurons

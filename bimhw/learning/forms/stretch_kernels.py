@@ -119,12 +119,22 @@ def _softmax(logits: Array, target: int, share: Number) -> Number:
 
 @njit(nogil=True, fastmath=MATHS)
 def readout(
-    f: Array, weight: Array, bias: Array, targets: I64, error: Array, delta: Array, g_weight: Array, g_bias: Array
+    f: Array,
+    weight: Array,
+    bias: Array,
+    targets: I64,
+    error: Array,
+    delta: Array,
+    g_weight: Array,
+    g_bias: Array,
+    fresh: bool,
 ) -> Number:
-    """Return the mean loss of features [B, H]; write the readout's gradients and dL/df [B, H]."""
+    """Return the mean loss of features [B, H]; write dL/df [B, H]; add to the readout's gradients, which begin `fresh` at 0."""
     batch, share = f.shape[0], f.dtype.type(1 / f.shape[0])
     loss = share - share
-    g_weight[:], g_bias[:], delta[:] = 0, 0, 0
+    delta[:] = 0
+    if fresh:
+        g_weight[:], g_bias[:] = 0, 0
     for i in range(batch):
         for c in range(len(bias)):
             total, row, features = bias[c], weight[c], f[i]
@@ -190,7 +200,7 @@ def learn_stretch(
         project(u, ports, (own[_B_IN], own[_B_DELTA], own[_B_C]), rows[_FIRST_PORT:_ERROR])
         _neurons(given, states, state, (own[_A_LOG], own[_D]), consts, psp, flags, rest)
         to, delta = weight_gradients[3], given[_ERROR]
-        losses[t] = readout(f, weights[3], bias, targets[t], error, delta, to, bias_gradient)
+        losses[t] = readout(f, weights[3], bias, targets[t], error, delta, to, bias_gradient, True)
         packed_step(traces[0], traces[1], u, rows, own[_A_LOG], own[_D], consts, flags, shape, to_ports, single)
         for p in range(5):
             own_gradients[p][:] = single[p]

@@ -128,7 +128,7 @@ def learn_stretch_s6(
         _membranes(values, states, consts, psp, flags, rest)
         _slopes(values, consts, flags)
         to, delta = weight_gradients[_WO], values[_ERROR]
-        losses[t] = readout(f, weights[_WO], bias, targets[t], error, delta, to, bias_gradient)
+        losses[t] = readout(f, weights[_WO], bias, targets[t], error, delta, to, bias_gradient, True)
         packed_s6_step(traces[0], traces[1], u, given, neurons, rate, direct, consts, zoh, shape, rows, shared, single)
         _distribute(rows, shared, single, own_gradients, weight_gradients)
         adam_step(vectors[0], vectors[1], vectors[2], vectors[3], adam[0], adam[1], rates[t], adam[3] + t + 1, adam[2])

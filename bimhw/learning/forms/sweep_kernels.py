@@ -12,66 +12,66 @@ from bimhw.models.bim.loops import Array, Words
 PSP_CODE = {"delta": 0, "exp": 1, "alpha": 2}
 
 # what is read of a step, in the order of the arguments; what is written; the adjoints between steps; sums
-_SIGNAL, _MESSAGE, _PSI, _KEEP, _BY_SPIKE, _ABAR, _C, _Z, _D, _GAIN, _X_OLD, _X_NEW, _DELTA = range(13)
-_P_IN, _P_DELTA, _P_C, _X, _R, _CUR, _V, _F, _PRE, _L_Q, _RATE, _DIRECT, _ROWS = range(13, 26)
+SIGNAL, MESSAGE, PSI, KEEP, BY_SPIKE, ABAR, C, Z, D, GAIN, X_OLD, X_NEW, DELTA = range(13)
+P_IN, P_DELTA, P_C, X, R, CUR, V, F, PRE, L_Q, RATE, DIRECT, ROWS = range(13, 26)
 
 
 @njit(nogil=True)
-def _neuron(words: Array, consts: Array, spikes: bool, membrane: bool) -> None:
+def neuron(words: Array, consts: Array, spikes: bool, membrane: bool) -> None:
     """Go from the adjoints after a step to that of V-; update those of f and V."""
     kap, k_f, one = consts[0], consts[6], consts.dtype.type(1)
     for j in range(U(W)):
-        v, lf = words[U(_V * W) + j], words[U(_F * W) + j] + words[U(_SIGNAL * W) + j]
-        part, ls = (one - k_f) * lf, words[U(_MESSAGE * W) + j]
-        words[U(_F * W) + j] = k_f * lf
-        pre = words[U(_KEEP * W) + j] * v
+        v, lf = words[U(V * W) + j], words[U(F * W) + j] + words[U(SIGNAL * W) + j]
+        part, ls = (one - k_f) * lf, words[U(MESSAGE * W) + j]
+        words[U(F * W) + j] = k_f * lf
+        pre = words[U(KEEP * W) + j] * v
         pre = pre + part if membrane else pre
         ls = ls if membrane else ls + part
-        ls = ls + words[U(_BY_SPIKE * W) + j] * v if spikes else ls
-        pre = pre + words[U(_PSI * W) + j] * ls
-        words[U(_PRE * W) + j] = pre
-        words[U(_V * W) + j] = kap * pre
+        ls = ls + words[U(BY_SPIKE * W) + j] * v if spikes else ls
+        pre = pre + words[U(PSI * W) + j] * ls
+        words[U(PRE * W) + j] = pre
+        words[U(V * W) + j] = kap * pre
 
 
 @njit(nogil=True)
-def _kernel(words: Array, consts: Array, psp: int) -> None:
+def kernel(words: Array, consts: Array, psp: int) -> None:
     """Go from the adjoint of V- to that of q; update those of r and I."""
     rho, p_vi, p_vr, b, c_in = consts[1], consts[2], consts[3], consts[4], consts[5]
     for j in range(U(W)):
-        pre, current, r = words[U(_PRE * W) + j], words[U(_CUR * W) + j], words[U(_R * W) + j]
+        pre, current, r = words[U(PRE * W) + j], words[U(CUR * W) + j], words[U(R * W) + j]
         now, back = rho * current + p_vi * pre, rho * r + b * current + p_vr * pre
-        words[U(_CUR * W) + j] = now if psp > 0 else current
-        words[U(_R * W) + j] = back if psp > 1 else r
-        words[U(_L_Q * W) + j] = c_in * p_vi * pre if psp == 0 else c_in * (now if psp == 1 else back)
+        words[U(CUR * W) + j] = now if psp > 0 else current
+        words[U(R * W) + j] = back if psp > 1 else r
+        words[U(L_Q * W) + j] = c_in * p_vi * pre if psp == 0 else c_in * (now if psp == 1 else back)
 
 
 @njit(nogil=True, error_model="numpy")
-def _slope(words: Array) -> None:
-    """Turn the row of d into sigmoid(d) = dDelta/dd."""
+def logistic(words: Array, of: np.uint64, to: np.uint64) -> None:
+    """Write sigmoid(d) = dDelta/dd of the row of d at `of` to the row at `to`."""
     if words.itemsize == 4:
         for j in range(U(W)):
-            d = np.float32(words[U(_D * W) + j])
+            d = np.float32(words[of + j])
             e, one = exp_below_single(-abs(d)), np.float32(1)
-            words[U(_D * W) + j] = (one if d > np.float32(0) else e) / (one + e)
+            words[to + j] = (one if d > np.float32(0) else e) / (one + e)
     else:
         for j in range(U(W)):
-            wide = np.float64(words[U(_D * W) + j])
+            wide = np.float64(words[of + j])
             small = exp_below(-abs(wide))
-            words[U(_D * W) + j] = (1.0 if wide > 0 else small) / (1.0 + small)
+            words[to + j] = (1.0 if wide > 0 else small) / (1.0 + small)
 
 
 @njit(nogil=True)
-def _select(words: Array, sums: Array) -> None:
+def select(words: Array, sums: Array) -> None:
     """Go from the adjoint of q to those of the ports; update that of x; add to the sums [2, W] of A_log and D."""
     for j in range(U(W)):
-        l_q, z, abar = words[U(_L_Q * W) + j], words[U(_Z * W) + j], words[U(_ABAR * W) + j]
-        l_x = words[U(_X * W) + j] + words[U(_C * W) + j] * l_q
-        words[U(_X * W) + j] = abar * l_x
-        through = words[U(_RATE * W) + j] * abar * (z - words[U(_X_OLD * W) + j]) * l_x
-        words[U(_P_IN * W) + j] = words[U(_GAIN * W) + j] * l_x + words[U(_DIRECT * W) + j] * l_q
-        words[U(_P_DELTA * W) + j] = through * words[U(_D * W) + j]
-        words[U(_P_C * W) + j] = l_q * words[U(_X_NEW * W) + j]
-        sums[j] += through * words[U(_DELTA * W) + j]
+        l_q, z, abar = words[U(L_Q * W) + j], words[U(Z * W) + j], words[U(ABAR * W) + j]
+        l_x = words[U(X * W) + j] + words[U(C * W) + j] * l_q
+        words[U(X * W) + j] = abar * l_x
+        through = words[U(RATE * W) + j] * abar * (z - words[U(X_OLD * W) + j]) * l_x
+        words[U(P_IN * W) + j] = words[U(GAIN * W) + j] * l_x + words[U(DIRECT * W) + j] * l_q
+        words[U(P_DELTA * W) + j] = through * words[U(D * W) + j]
+        words[U(P_C * W) + j] = l_q * words[U(X_NEW * W) + j]
+        sums[j] += through * words[U(DELTA * W) + j]
         sums[U(W) + j] += l_q * z
 
 
@@ -79,11 +79,11 @@ def _select(words: Array, sums: Array) -> None:
 def _begin(words: Array, adjoints: Array, rows: Words, here: np.uint64, n: np.uint64, size: int) -> None:
     """Take the adjoints x, r, I, V, f of [5, B, H]; where dV/dV- is not given, it is 1; where a message is not, 0."""
     for row in range(5):
-        take(words, _X + row, adjoints, here + U(row * size), n)
-    if len(rows[_KEEP]) == 0:
-        words[_KEEP * W : (_KEEP + 1) * W] = 1
-    if len(rows[_MESSAGE]) == 0:
-        words[_MESSAGE * W : (_MESSAGE + 1) * W] = 0
+        take(words, X + row, adjoints, here + U(row * size), n)
+    if len(rows[KEEP]) == 0:
+        words[KEEP * W : (KEEP + 1) * W] = 1
+    if len(rows[MESSAGE]) == 0:
+        words[MESSAGE * W : (MESSAGE + 1) * W] = 0
 
 
 @njit(cache=True, nogil=True)
@@ -97,7 +97,7 @@ def sweep(
 ) -> None:
     """Sweep back through readout feature, membrane and kernel."""
     _, batch, hidden = adjoints.shape
-    words, flat, to, size = np.zeros(_ROWS * W, consts.dtype), adjoints.ravel(), l_q.ravel(), batch * hidden
+    words, flat, to, size = np.zeros(ROWS * W, consts.dtype), adjoints.ravel(), l_q.ravel(), batch * hidden
     for i in range(batch):
         for first in range(0, hidden, W):
             n, here = U(min(W, hidden - first)), U(i * hidden + first)
@@ -107,11 +107,11 @@ def sweep(
                 for row in range(5):
                     if len(rows[row]) > 0:
                         take(words, row, rows[row], at, n)
-                _neuron(words, consts, len(rows[_BY_SPIKE]) > 0, membrane)
-                _kernel(words, consts, psp)
-                put(words, _L_Q, to, at, n)
+                neuron(words, consts, len(rows[BY_SPIKE]) > 0, membrane)
+                kernel(words, consts, psp)
+                put(words, L_Q, to, at, n)
             for row in range(5):
-                put(words, _X + row, flat, here + U(row * size), n)
+                put(words, X + row, flat, here + U(row * size), n)
 
 
 @njit(cache=True, nogil=True)
@@ -127,13 +127,13 @@ def sweep_diag(
 ) -> None:
     """Sweep back through a ``diag`` layer without adaptive threshold, down to its ports."""
     _, batch, hidden = adjoints.shape
-    words, flat, to, size = np.zeros(_ROWS * W, consts.dtype), adjoints.ravel(), ports.ravel(), batch * hidden
+    words, flat, to, size = np.zeros(ROWS * W, consts.dtype), adjoints.ravel(), ports.ravel(), batch * hidden
     part = np.zeros(2 * W, np.float64)
     for first in range(0, hidden, W):
         n = U(min(W, hidden - first))
         part[:] = 0
-        take(words, _RATE, own[0], U(first), n)
-        take(words, _DIRECT, own[1], U(first), n)
+        take(words, RATE, own[0], U(first), n)
+        take(words, DIRECT, own[1], U(first), n)
         for i in range(batch):
             here = U(i * hidden + first)
             _begin(words, flat, rows, here, n, size)
@@ -142,13 +142,13 @@ def sweep_diag(
                 for row in range(13):
                     if len(rows[row]) > 0:
                         take(words, row, rows[row], at, n)
-                _slope(words)
-                _neuron(words, consts, len(rows[_BY_SPIKE]) > 0, membrane)
-                _kernel(words, consts, psp)
-                _select(words, part)
+                logistic(words, U(D * W), U(D * W))
+                neuron(words, consts, len(rows[BY_SPIKE]) > 0, membrane)
+                kernel(words, consts, psp)
+                select(words, part)
                 for row in range(3):
-                    put(words, _P_IN + row, to, U(((t * batch + i) * 3 + row) * hidden + first), n)
+                    put(words, P_IN + row, to, U(((t * batch + i) * 3 + row) * hidden + first), n)
             for row in range(5):
-                put(words, _X + row, flat, here + U(row * size), n)
+                put(words, X + row, flat, here + U(row * size), n)
         for j in range(n):
             sums[0, first + j], sums[1, first + j] = part[j], part[W + j]

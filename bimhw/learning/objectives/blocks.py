@@ -9,7 +9,7 @@ from bimhw.learning.forms.seq import SweepLearner
 from bimhw.learning.loop import Batch, Learnt
 from bimhw.learning.methods import ByRule, Clock
 from bimhw.learning.objectives.classes import EachStep
-from bimhw.learning.objectives.stretch import learn_stretch
+from bimhw.learning.objectives.stretch import is_plain, learn_stretch
 from bimhw.learning.updater import Updater
 
 
@@ -35,6 +35,11 @@ class ByBlocks(ByRule):
         if not isinstance(learner, SweepLearner) or not learner.block or self.updater.hybrid is not None:
             return super().learn(batch)
         losses, at = np.zeros(len(batch.x)), 0
+        if self._takes_windows(learner, batch):
+            from bimhw.learning.objectives.windows import learn_windows
+
+            at = len(batch.x) // learner.block * learner.block
+            losses[:at] = learn_windows(self.updater, learner, self._clock, batch.x[:at], batch.y[:at])
         while at < len(batch.x):
             x, y = batch.x[at : at + learner.block], batch.y[at : at + learner.block]
             whole = learner.takes_blocks and len(x) == learner.block
@@ -47,6 +52,12 @@ class ByBlocks(ByRule):
             at += steps
         self.memory_words = max(self.memory_words, learner.memory_words)
         return Learnt(float(losses.mean()))
+
+    def _takes_windows(self, learner: SweepLearner, batch: Batch[Tensor]) -> bool:
+        """Return whether one compiled loop serves for the whole windows of a batch."""
+        if type(learner) is not SweepLearner or not learner.takes_blocks or len(batch.x) < (learner.block or 0):
+            return False
+        return is_plain(self.updater, learner, batch.x, batch.y)
 
     def _block(self, learner: SweepLearner, x: Tensor, y: Tensor) -> float:
         loss, gradients = learner.learn_block(x, y)

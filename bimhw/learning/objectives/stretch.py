@@ -12,6 +12,7 @@ from torch import Tensor
 from bimhw.learning.forms.learner import Learner, softmax_error
 from bimhw.learning.forms.packed import WORDS, PackedTraces
 from bimhw.learning.forms.rtrl import RtrlLearner
+from bimhw.learning.forms.seq import SweepLearner
 from bimhw.learning.methods import Clock
 from bimhw.learning.optim import A_LOG_LIMIT
 from bimhw.learning.updater import Updater
@@ -118,12 +119,15 @@ def _arrays(tensors: Iterable[Tensor]) -> Words:
 
 
 def _serves(updater: Updater, learner: RtrlLearner, x: Tensor, y: Tensor) -> bool:
-    """Return whether these steps are what the compiled loop knows: plain RTRL of one layer on few events, plain Adam."""
-    if not learner.traces or not isinstance(learner.traces[0], PackedTraces) or learner.net.config.n_layers != 1:
-        return False
+    """Return whether these steps are what the compiled loop knows: plain RTRL."""
+    return bool(learner.traces) and isinstance(learner.traces[0], PackedTraces) and is_plain(updater, learner, x, y)
+
+
+def is_plain(updater: Updater, learner: RtrlLearner | SweepLearner, x: Tensor, y: Tensor) -> bool:
+    """Return whether compiled loops over many steps know these: one layer on few events, plain Adam."""
     changes = (updater.hybrid, updater.pruning, updater.plasticity, updater.moves, updater.homeostasis)
     plain = all(change is None for change in changes) and not updater.parameters.slow
-    plain &= updater.optimiser.name == "adam" and not updater.settings.clip
+    plain &= updater.optimiser.name == "adam" and not updater.settings.clip and learner.net.config.n_layers == 1
     plain &= learner.loss_of is softmax_error and not learner.sends_below
     masked = any(name.startswith("mask_") for name in learner.net.layer(0)._buffers)
     return plain and not masked and y.ndim == 2 and takes_loops(x) and few_events(x)

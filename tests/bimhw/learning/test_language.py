@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from bimhw.cli.commands.train import command
 from bimhw.learning.checkpoints import Saved
 from bimhw.learning.forms.seq import SweepLearner
+from bimhw.learning.objectives.blocks import ByBlocks
 from bimhw.learning.objectives.language import (
     LANGUAGE_INIT,
     LanguageSettings,
@@ -258,6 +259,7 @@ def test_blocks_at_once_learn_what_single_steps_learn(
     streams = cut_streams(corpus.train[:1000], 4)
     nets, blocks = [], []
     whole = SweepLearner.learn_block
+    monkeypatch.setattr(ByBlocks, "_takes_windows", lambda *_: False)  # one loop over all windows: test_stretch
     monkeypatch.setattr(SweepLearner, "learn_block", lambda *given: blocks.append(1) or whole(*given))
     for at_once in (True, False):
         net = BimNet(config, 0, init)

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import torch
 
+from bimhw.learning.forms.seq import SweepLearner
 from bimhw.learning.loop import Loop
 from bimhw.learning.objectives import blocks
 from bimhw.learning.objectives.language import online_loop
 from bimhw.learning.objectives.language_recipe import language_recipe
-from bimhw.learning.objectives.scoring import cut_streams
+from bimhw.learning.objectives.scoring import Symbols, cut_streams
 from bimhw.models.bim.net import BimNet
 from bimhw.tasks import load_corpus
 
@@ -62,6 +63,51 @@ def test_equals_the_steps_one_by_one(options: dict[str, Any], monkeypatch: pytes
     for p, q in zip(net.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(p, q, rtol=1e-10, atol=1e-12)
     _equal(fast.state(), slow.state())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"hidden": (33,), "block": 4, "lookback": 12},
+        {"psp": "alpha", "tau_s": 2.0, "learn_a_log": True, "epochs": 2, "block": 5, "lookback": 3},
+        {"psp": "exp", "tau_s": 2.0, "reset": "hard", "refractory": 2, "hidden": (7,), "block": 3, "lookback": 40},
+        {"readout": "membrane", "delays": (0, 3), "block": 1, "lookback": 2},
+        {"detach_reset": True, "surrogate": "triangle", "delays": (0,), "block": 6, "lookback": 0},
+        {"reset": "hard", "detach_reset": True, "credit": "exact", "lr_end": 0.1, "block": 4, "lookback": 1},
+    ],
+)
+def test_windows_equal_the_steps_one_by_one(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """23 steps, so that some fill no window; two passes, so that a stretch begins with a history."""
+    loops: list[int] = []
+    takes = blocks.ByBlocks._takes_windows
+    monkeypatch.setattr(blocks.ByBlocks, "_takes_windows", lambda *a: loops.append(takes(*a)) or loops[-1])
+    fast, net = _learn(form="tr", **options)
+    assert any(loops)
+    monkeypatch.setattr(blocks.ByBlocks, "_takes_windows", lambda *_: False)
+    monkeypatch.setattr(SweepLearner, "takes_blocks", False)
+    slow, twin = _learn(form="tr", **options)
+    assert [e.loss for e in fast.history] == pytest.approx([e.loss for e in slow.history], rel=1e-12)
+    for p, q in zip(net.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-10, atol=1e-10)  # Adam divides by the size of small gradients
+    ones, others = (loop.method.learner for loop in (fast, slow))  # type: ignore[attr-defined]
+    assert ones.counts == others.counts and ones.since == others.since
+    assert list(map(len, ones.histories)) == list(map(len, others.histories))
+    for one, other in zip(ones.histories[0].steps(), others.histories[0].steps(), strict=True):
+        assert torch.equal(one[0], other[0])
+        for a, b in zip(one[1][1:], other[1][1:], strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
+
+
+def test_windows_go_on_over_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stretches of 8 steps in windows of 4: each begins with the history that the one before left."""
+    results = []
+    for length in (8, 256):
+        monkeypatch.setattr(Symbols, "steps", lambda *_, length=length: length)
+        loop, net = _learn(form="tr", block=4, lookback=12, symbols=65, lr_end=1.0)
+        results.append([p.detach().clone() for p in net.parameters()])
+        assert len(loop.source.starts) == -(-64 // length)  # type: ignore[attr-defined]
+    for p, q in zip(*results, strict=True):
+        assert torch.equal(p, q)
 
 
 def _equal(a: Any, b: Any) -> None:

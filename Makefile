@@ -51,7 +51,7 @@ coverage: $(STAMP)
 UNCOMPILED := $(addprefix tests/,mapping/test_kernels.py $(addprefix simulator/,base/test_random.py neurons/test_neurons.py \
   function/test_kernels.py function/test_saturation.py program/test_axons.py program/test_faults.py events/test_asynchronous.py \
   timing/test_bodies.py \
-  plasticity/test_forms.py plasticity/test_products.py plasticity/test_update_parts.py machines/test_n1_core.py machines/test_n1_router.py))
+  plasticity/test_forms.py plasticity/test_products.py plasticity/test_update_parts.py events/machines/test_n1_core.py events/machines/test_n1_router.py))
 uncompiled: $(STAMP)
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m 'not long' -W 'ignore:overflow encountered:RuntimeWarning' $(UNCOMPILED)
 

@@ -104,7 +104,7 @@ if TYPE_CHECKING:
     from simulator.program.spikes import SpikeTrain as SpikeTrain
     from simulator.timing.run import run_timing as run_timing
     from simulator.timing.system import system_mesh as system_mesh
-    from simulator.trace import trace_of as trace_of
+    from simulator.timing.trace import trace_of as trace_of
 
 # public name -> what it is; tests/test_public_api.py holds it against the imports above
 _PUBLIC = {
@@ -197,7 +197,7 @@ _PUBLIC = {
     "SweepSpec": "bimhw.studies.sweep.spec.SweepSpec",
     "system_mesh": "simulator.timing.system.system_mesh",
     "table": "bimhw.views.tasks.compare_runs",
-    "trace_of": "simulator.trace.trace_of",
+    "trace_of": "simulator.timing.trace.trace_of",
     "train": "bimhw.learning.api.train",
     "verify": "bimhw.evidence.verify.api.verify",
     "write_report": "bimhw.views.build.write_report",

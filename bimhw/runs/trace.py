@@ -32,7 +32,7 @@ def parse_window(text: str) -> range:
 
 def write_window(path: Path, run: TimingRun, spikes: SpikeTrain, cores: Sequence[int] | None) -> None:
     """Write the kept steps of a timed run: .npz arrays, Chrome/Perfetto JSON, or VCD."""
-    from simulator.trace import trace_of, write_chrome, write_trace, write_vcd
+    from simulator.timing.trace import trace_of, write_chrome, write_trace, write_vcd
 
     writer = write_trace if path.suffix == ".npz" else write_vcd if path.suffix == ".vcd" else write_chrome
     writer(path, trace_of(run, spikes, cores=None if cores is None else list(cores)))

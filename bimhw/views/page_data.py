@@ -17,7 +17,7 @@ from simulator.program.spikes import SpikeTrain
 from simulator.timing.contract import link_name
 from simulator.timing.run import run_timing
 from simulator.timing.terms import step_terms
-from simulator.trace.records import Trace, trace_of
+from simulator.timing.trace.records import Trace, trace_of
 
 MOST_SPIKES = 40_000
 MOST_STEPS = 24  # of the timeline

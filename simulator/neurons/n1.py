@@ -13,7 +13,7 @@ more already, so that D(-1, 1) = -2. bias = mantissa (13 bits, signed) << expone
 ``decays`` set keeps its membrane: v <- v - D(v, dv) - bias (the bias is subtracted). u goes on in any case.
 
 Source: the published RTL of Catalyst N1 (catalyst-n1 @fbfd2e5), as arithmetic; docs/rtl.md says how it is verified. Noise,
-dendrites, trees and homeostasis are of the core (`simulator.machines.n1`), not of these models.
+dendrites, trees and homeostasis are of the core (`simulator.events.machines.n1`), not of these models.
 """
 
 from __future__ import annotations

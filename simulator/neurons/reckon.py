@@ -9,7 +9,7 @@ without rounding up for alpha = 1 or without stochastic rounding. Traces decay l
 outputs by kappa with 7 bits of fraction. Sums saturate in the order of the events.
 
 In the step engines (``reckon_lif``, ``reckon_li``) a step adds what arrived, saturating once, and then leaks without stochastic
-rounding: the machine `simulator.machines.reckon` draws those numbers in the hardware's order.
+rounding: the machine `simulator.events.machines.reckon` draws those numbers in the hardware's order.
 
 Source: the published RTL of ReckOn (ChFrenkel/ReckOn @5e5c0be), as arithmetic; docs/rtl.md says how it is verified.
 """

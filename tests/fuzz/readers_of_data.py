@@ -173,7 +173,7 @@ def _learning(scratch: Path) -> list[Reader]:
 
 
 def _trace() -> Reader:
-    from simulator.trace.records import FORMAT, read_trace
+    from simulator.timing.trace.records import FORMAT, read_trace
 
     of_steps = ("cores", "steps", "release", "ticks", "soma_start", "soma_end", "link_busy", "step")
     of_messages = ("source", "target", "service", "stalled", "stamps", "spike_step", "spike_id", "spike_payload")

@@ -108,7 +108,7 @@ def _readers() -> dict[str, tuple[Callable[[Path], object], str, Read]]:
     from simulator.program.activity import Activity
     from simulator.program.faults import read_faults
     from simulator.program.program import Program
-    from simulator.trace.records import read_trace
+    from simulator.timing.trace.records import read_trace
 
     def named(load: Callable[[str], object]) -> Read:
         return lambda path: load(str(path))

@@ -31,9 +31,9 @@ NOT_DRAWN = {  # machines' own neurons, and those with a table or a random draw:
     "lif_grid": "bimhw/frontends/test_sanafe_units.py",
     "lz76_w": "simulator/neurons/test_meta_neuron.py",
     "meta_neuron": "simulator/neurons/test_meta_neuron.py",
-    "n1_": "simulator/machines/test_n1_program.py",
+    "n1_": "simulator/events/machines/test_n1_program.py",
     "p_ssm_": "simulator/neurons/test_p_spike_ssm.py",
-    "reckon_": "simulator/machines/test_n1_program.py",
+    "reckon_": "simulator/events/machines/test_n1_program.py",
     "spike_sampler": "simulator/neurons/test_neurons.py",
 }
 I64 = npt.NDArray[np.int64]

@@ -18,7 +18,16 @@ from simulator.timing.expand import expand
 from simulator.timing.neighbours import merge_all, neighbours_of
 from simulator.timing.plan import make_plan
 from simulator.timing.run import TimingRun, run_timing
-from simulator.trace import Trace, chrome_events, nir_data, read_trace, trace_of, write_chrome, write_trace, write_vcd
+from simulator.timing.trace import (
+    Trace,
+    chrome_events,
+    nir_data,
+    read_trace,
+    trace_of,
+    write_chrome,
+    write_trace,
+    write_vcd,
+)
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import numpy as np
 
 from bimhw.evidence.verify.rtl.case import Case, Comparison
 from simulator.base.errors import InputError
-from simulator.machines.n1.chip import Mesh, SerialQueue, route_table, run_chip
-from simulator.machines.n1.router import send_packets
-from simulator.machines.n1.run import run_core
-from simulator.machines.n1.state import Options, program_core
+from simulator.events.machines.n1.chip import Mesh, SerialQueue, route_table, run_chip
+from simulator.events.machines.n1.router import send_packets
+from simulator.events.machines.n1.run import run_core
+from simulator.events.machines.n1.state import Options, program_core
 
 
 def replay_routers(case: Case) -> Comparison:

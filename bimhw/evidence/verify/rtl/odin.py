@@ -6,8 +6,8 @@ import numpy as np
 
 from bimhw.evidence.verify.rtl.case import Case, Comparison, Ints
 from simulator.base.errors import InputError
-from simulator.machines.odin.run import OdinRun, run_odin
-from simulator.machines.odin.state import I64, Options, program_chip
+from simulator.events.machines.odin.run import OdinRun, run_odin
+from simulator.events.machines.odin.state import I64, Options, program_chip
 from simulator.neurons import odin_izhikevich, odin_lif
 
 _NOT_MODELLED = ("burst_timeref", "monitor_en")

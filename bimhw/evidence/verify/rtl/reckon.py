@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bimhw.evidence.verify.rtl.case import Case, Comparison
-from simulator.machines.reckon.run import run_sample
-from simulator.machines.reckon.state import program_net
+from simulator.events.machines.reckon.run import run_sample
+from simulator.events.machines.reckon.state import program_net
 
 STATES = ("u", "trace_in", "trace_rec", "trace_out")
 

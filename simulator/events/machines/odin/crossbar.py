@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from simulator.machines.odin.state import ABSENT, I64, LIF, NEURONS, QUEUE, Chip, Options
+from simulator.events.machines.odin.state import ABSENT, I64, LIF, NEURONS, QUEUE, Chip, Options
 from simulator.neurons import odin_izhikevich, odin_lif
 from simulator.neurons.odin_izhikevich import update as update_izhikevich
 from simulator.neurons.odin_lif import DOWN, UP

@@ -13,7 +13,7 @@ from typing import Any
 
 from simulator.base.files import write_text
 from simulator.timing.contract import ARR, DONE, GEN, SRV
-from simulator.trace.records import Trace
+from simulator.timing.trace.records import Trace
 
 STEPS, SOMAS, SYNAPSES, LINKS = 1, 2, 3, 4
 

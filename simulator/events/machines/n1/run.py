@@ -8,8 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.errors import InputError
-from simulator.machines.n1.core import step
-from simulator.machines.n1.state import EARLY_ENTRIES, HUNG, LOST_SPIKES, SYNAPTIC_OPS, THRESHOLD, Core, Options, Table
+from simulator.events.machines.n1.core import step
+from simulator.events.machines.n1.state import (
+    EARLY_ENTRIES,
+    HUNG,
+    LOST_SPIKES,
+    SYNAPTIC_OPS,
+    THRESHOLD,
+    Core,
+    Options,
+    Table,
+)
 
 I64 = npt.NDArray[np.int64]
 

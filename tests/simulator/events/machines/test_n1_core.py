@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.base.errors import InputError
-from simulator.machines.n1.chip import Mesh, SerialQueue, route_table, run_chip
-from simulator.machines.n1.run import run_core
-from simulator.machines.n1.state import Core, Options, program_core
+from simulator.events.machines.n1.chip import Mesh, SerialQueue, route_table, run_chip
+from simulator.events.machines.n1.run import run_core
+from simulator.events.machines.n1.state import Core, Options, program_core
 
 NONE = np.zeros((0, 2), np.int64)
 Row = tuple[int, ...]

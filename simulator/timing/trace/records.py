@@ -151,7 +151,7 @@ def read_trace(path: Path | str) -> Trace:
         InputError: no such file, or not a trace.
     """
     arrays = read_npz(Path(path))
-    with boundary(path, "a trace of this version", "Write it with simulator.trace.write_trace"):
+    with boundary(path, "a trace of this version", "Write it with simulator.timing.trace.write_trace"):
         if int(arrays["format"]) != FORMAT:
             raise ValueError(f"format {arrays['format']}")
         probes = {k.removeprefix("probe:"): v for k, v in arrays.items() if k.startswith("probe:")}

@@ -19,9 +19,9 @@ from typing import Protocol
 import numpy as np
 
 from simulator.base.errors import InputError
-from simulator.machines.n1.core import step as core_step
-from simulator.machines.n1.router import FIFO, LOCAL, Network, cycle, push
-from simulator.machines.n1.state import I64, Core, Options, Table
+from simulator.events.machines.n1.core import step as core_step
+from simulator.events.machines.n1.router import FIFO, LOCAL, Network, cycle, push
+from simulator.events.machines.n1.state import I64, Core, Options, Table
 from simulator.neurons.n1 import wrap16
 
 ROUTES, GLOBAL_ROUTES = 8, 4
@@ -48,7 +48,7 @@ class Interconnect(Protocol):
 
 @dataclass
 class Mesh:
-    """The routers of `simulator.machines.n1.router`, one core at each."""
+    """The routers of `simulator.events.machines.n1.router`, one core at each."""
 
     width: int
     height: int

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.machines.reckon.run import run_sample
-from simulator.machines.reckon.state import Registers, program_net
+from simulator.events.machines.reckon.run import run_sample
+from simulator.events.machines.reckon.state import Registers, program_net
 
 ONE, LOW15 = 1 << 15, (1 << 15) - 1
 

@@ -2,7 +2,7 @@
 
 The core is serial, so its time is a sum: 1 + 4 for each delayed input; 3 for each spike of the last step and 6 for each of its
 synapses (5 from the second on where one entry serves all targets); 1; 4 for each neuron, 3 more where it joins its parent;
-learning (`simulator.machines.n1.learning`); 1. A spike is seen in the third cycle of its neuron.
+learning (`simulator.events.machines.n1.learning`); 1. A spike is seen in the third cycle of its neuron.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import numba
 
 from simulator.base.shift_registers import galois16
-from simulator.machines.n1 import state as s
-from simulator.machines.n1.learning import learn
-from simulator.machines.n1.state import I64, Core, Options
+from simulator.events.machines.n1 import state as s
+from simulator.events.machines.n1.learning import learn
+from simulator.events.machines.n1.state import I64, Core, Options
 from simulator.neurons.n1 import bias_of, cuba, lif, limited, payload_of, wrap16, wrap24
 
 SPIKE_VALUE = 100  # of a trace at a spike

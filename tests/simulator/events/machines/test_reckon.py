@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from simulator.base.errors import InputError
 from simulator.base.shift_registers import Recurrence, draw, galois16
-from simulator.machines.reckon.eprop import MOST_NEGATIVE, regularised, updated
-from simulator.machines.reckon.run import run_sample
-from simulator.machines.reckon.state import Net, Registers, program_net
+from simulator.events.machines.reckon.eprop import MOST_NEGATIVE, regularised, updated
+from simulator.events.machines.reckon.run import run_sample
+from simulator.events.machines.reckon.state import Net, Registers, program_net
 from simulator.neurons.reckon import after_step, leaked
 
 REGISTERS = {name.upper(): 0 for name in Registers._fields} | {

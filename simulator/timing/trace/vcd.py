@@ -9,7 +9,7 @@ import numpy as np
 from simulator.base.errors import MissingExtraError
 from simulator.base.files import replacing
 from simulator.timing.contract import ARR, DONE, I64, SRV
-from simulator.trace.records import Trace
+from simulator.timing.trace.records import Trace
 
 
 def write_vcd(path: Path | str, trace: Trace) -> None:

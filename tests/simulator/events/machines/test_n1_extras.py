@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.machines.n1.run import run_core
-from simulator.machines.n1.state import Options, program_core
+from simulator.events.machines.n1.run import run_core
+from simulator.events.machines.n1.state import Options, program_core
 
 THRESHOLD, LEAK, REST, REFRACTORY, NOISE, EPOCH, TARGET, ETA, PARENTS, DV, DU = 0, 1, 2, 3, 5, 11, 13, 14, 15, 16, 17
 PARENT, JOIN, SENDS, NOISE_TARGET, V_MIN, V_MAX = 22, 23, 24, 29, 30, 31

@@ -11,10 +11,10 @@ from bimhw.compiler.pipeline import compile as compile_model
 from mapping.network import Network
 from simulator.base.errors import FitError
 from simulator.chips.load import load_chip
+from simulator.events.machines.n1.program import run_program
+from simulator.events.machines.reckon.run import run_sample
+from simulator.events.machines.reckon.state import Registers, program_net
 from simulator.function import run
-from simulator.machines.n1.program import run_program
-from simulator.machines.reckon.run import run_sample
-from simulator.machines.reckon.state import Registers, program_net
 from simulator.program.graph import Population, Projection
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain

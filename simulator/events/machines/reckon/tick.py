@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 
 from simulator.base.shift_registers import draw
-from simulator.machines.reckon.state import (
+from simulator.events.machines.reckon.state import (
     I64,
     ONE,
     R_ONEUR,

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.machines.n1.run import run_core
-from simulator.machines.n1.state import Options, program_core
-from tests.simulator.machines.test_n1_extras import THRESHOLD, Twin, drawn, rows, wrap
+from simulator.events.machines.n1.run import run_core
+from simulator.events.machines.n1.state import Options, program_core
+from tests.simulator.events.machines.test_n1_extras import THRESHOLD, Twin, drawn, rows, wrap
 
 HALT, TAU_REWARD = 13 << 28, 12
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.base.errors import InputError
-from simulator.machines.n1.router import send_packets
+from simulator.events.machines.n1.router import send_packets
 
 
 def _twin(width: int, height: int, packets: list[tuple[int, int, int]], period: int) -> list[tuple[int, int]]:

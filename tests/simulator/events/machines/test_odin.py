@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.base.errors import InputError
-from simulator.machines.odin.run import run_odin
-from simulator.machines.odin.state import I64, Chip, Options, program_chip
+from simulator.events.machines.odin.run import run_odin
+from simulator.events.machines.odin.state import I64, Chip, Options, program_chip
 from simulator.neurons import odin_izhikevich, odin_lif
 
 REFERENCE_ALL, REFERENCE_ONE = 0x7F, 0xFF

@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.studies.literature.equilibrium import Equilibrium, EquilibriumConfig, Rule
 from energy_models.forms import form_counts, form_energy_pj
+from simulator.base.arrays import I64, Floats
 from simulator.chips.load import load_chip
 
 SIZES, FREE_STEPS, NUDGED_STEPS, BETA = (10, 128, 64), 40, 15, 0.2
@@ -35,15 +35,13 @@ LARGE_RATES: dict[Rule, tuple[tuple[float, float], ...]] = {
     "c-ep": ((0.01, 0.005), (0.02, 0.005), (0.04, 0.005), (0.02, 0.01)),
     "c-vf": ((0.005, 0.0025), (0.01, 0.005), (0.01, 0.01), (0.02, 0.005)),
 }
-F64 = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 class Digits(NamedTuple):
     """Images [n, 64] in 0..1 with their classes."""
 
-    x: F64
-    y: Ints
+    x: Floats
+    y: I64
 
     def take(self, part: slice) -> Digits:
         """Return a part of them."""

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.nir import choose, read_graph, run_graph
+from simulator.base.arrays import Floats
 
-Floats = npt.NDArray[np.float64]
 DT = 1e-4
 THRESHOLD = 0.1
 DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "nir" / "upstream"

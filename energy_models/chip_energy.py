@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from energy_models.items import Counts, EnergyReport, Floats, Item, Kind, bounded
+from energy_models.items import Counts, EnergyReport, Item, Kind, bounded
 from energy_models.learning import learning_constant
 from energy_models.native import Split, split
+from simulator.base.arrays import Floats
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.chips.quantity import Quantity

@@ -9,15 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from energy_models.spread import UNKNOWN, Spread, spread, spreads_by, weakest
+from simulator.base.arrays import Floats
 from simulator.base.errors import unknown_name
 from simulator.base.shown import Shown
 from simulator.chips.quantity import Quantity
 
-Floats = npt.NDArray[np.float64]
 Kind = Literal["dynamic", "static", "host"]
 Grouping = Literal["item", "hardware", "kind", "core", "population", "step"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from energy_models.items import Floats
+from simulator.base.arrays import Bools, Floats
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.program.activity import Activity
@@ -26,7 +26,7 @@ class Split:
         unit_of: kind -> population -> unit of the cores that it takes, where that is not the chip's first.
     """
 
-    native: np.typing.NDArray[np.bool_]
+    native: Bools
     core_share: Floats
     reads: Floats
     unit_of: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

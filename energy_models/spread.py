@@ -11,14 +11,13 @@ from typing import Protocol
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.chips.quantity import Quantity
 
 WEAKEST = ("measured", "simulated", "fitted", "scaled", "assumed", "unverified")  # last: trusted least
 TELLS = 0.01  # share of a sum from which an item decides its word
 UNKNOWN = "unknown"
-Floats = npt.NDArray[np.float64]
 
 
 class Priced(Protocol):

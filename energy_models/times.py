@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from energy_models.spread import UNKNOWN, weakest
+from simulator.base.arrays import Floats
 from simulator.chips.chip import Chip, Timing
 from simulator.chips.quantity import Quantity
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain, window
 from simulator.timing.run import run_timing
 
-Floats = npt.NDArray[np.float64]
 TIMED_STEPS = 512  # first steps of a run that are timed again: ranges are wide, steps alike
 
 

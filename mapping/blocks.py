@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
 from mapping.limits import check_core_count, check_limits
 from mapping.network import Network
 from mapping.patterned import least_axons
 from mapping.problem import NEEDS, MappingProblem, channels_onto, make_problem
 from mapping.usage import Resource, usage
+from simulator.base.arrays import I32, Floats
 from simulator.base.errors import FitError
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
@@ -23,8 +23,7 @@ from simulator.program.chip import with_chip
 from simulator.program.graph import Population
 from simulator.program.program import HOST, Program
 
-Cores = npt.NDArray[np.int32]
-F64 = npt.NDArray[np.float64]
+Cores = I32
 _AXONS = ("in_axons", "out_axons")
 
 
@@ -175,7 +174,7 @@ def _fill(need, shared, length, kernel, rooms, used, block, fresh, out):  # type
     return block
 
 
-def _check_one(p: Population, need: F64, room: F64, chip: Chip) -> None:
+def _check_one(p: Population, need: Floats, room: Floats, chip: Chip) -> None:
     for what, value, limit in zip(NEEDS, need, room, strict=True):
         if limit < 0:
             raise FitError(

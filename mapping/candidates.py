@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from mapping.blocks import pack, to_program
 from mapping.estimate import estimate
@@ -25,11 +24,10 @@ from mapping.placement import crossings, place
 from mapping.problem import MappingProblem, used_by_parts
 from mapping.refine import Kinds
 from mapping.usage import Resource, usage
+from simulator.base.arrays import I32, Bools, Floats
 from simulator.base.errors import FitError
 from simulator.program.program import HOST, Program
 
-I32 = npt.NDArray[np.int32]
-F64 = npt.NDArray[np.float64]
 SLACK = 1.05  # a part may hold so much more than the average
 RUNGS = 8  # of the ladder of numbers of cores
 _SMALL, _MIDDLE = 300_000, 2_000_000  # pins up to which 3 or 2 layouts are refined; of larger networks 1
@@ -206,18 +204,18 @@ def _improve(problem: MappingProblem, blocks: Program, seed: int, method: str, c
     return Candidate("refined", program, resources, None, {"start": found.start, "tried": found.tried})
 
 
-def _room(problem: MappingProblem, start: I32, at: I32, cap: int | None) -> F64:
+def _room(problem: MappingProblem, start: I32, at: I32, cap: int | None) -> Floats:
     """Return each part's room: the average and a little, never less than the blocks hold, never more than a core has."""
     k = at.size
     used = used_by_parts(problem, start, k)
     rooms = problem.rooms[np.searchsorted(problem.cores, at)].copy()
     even = max(SLACK * problem.n / k, float(used[:, 0].max()))
     rooms[:, 0] = np.minimum(rooms[:, 0], even if cap is None else min(even, cap))
-    whole: F64 = np.maximum(rooms, used)
+    whole: Floats = np.maximum(rooms, used)
     return whole
 
 
-def _allowed(problem: MappingProblem, part: I32, k: int) -> npt.NDArray[np.bool_]:
+def _allowed(problem: MappingProblem, part: I32, k: int) -> Bools:
     """Return which part fits which usable core, bool [K, cores]."""
     used = used_by_parts(problem, part, k)
     return np.asarray((used[:, None, :] <= problem.rooms[None]).all(axis=2))

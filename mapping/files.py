@@ -10,10 +10,10 @@ from typing import Annotated
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from mapping.network import Network
 from mapping.words import stored_for
+from simulator.base.arrays import I32, I64
 from simulator.base.errors import FitError, InputError
 from simulator.base.files import write_json
 from simulator.base.names import INPUT_MODEL
@@ -23,7 +23,6 @@ from simulator.program.chip import with_chip
 from simulator.program.program import HOST, Program
 
 FORMAT = "bimhw-mapping-1"
-I32 = npt.NDArray[np.int32]
 
 
 Core = Annotated[int, msgspec.Meta(ge=0, lt=MOST_MESH_CORES)]
@@ -67,7 +66,7 @@ def read_mapping(path: Path, network: Network) -> I32:
     return core
 
 
-def _cores(path: Path, content: MappingFile, name: str, size: int) -> npt.NDArray[np.int64]:
+def _cores(path: Path, content: MappingFile, name: str, size: int) -> I64:
     value = content.cores[name]
     cores = np.full(size, value) if isinstance(value, int) else np.asarray(value, np.int64)
     where = f"{path}: $.cores.{name}"

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mapping.network import Network
 from mapping.spec import with_defaults
+from simulator.base.arrays import Floats
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.base.random import uniforms
@@ -23,7 +23,6 @@ from simulator.neurons.base import NeuronModel, get
 from simulator.program.graph import Population, Projection, csr_to_dense
 from simulator.program.shared import SharedMatrix, SharedProjection
 
-Floats = npt.NDArray[np.float64]
 # observe(step, population, port accumulators {port: [B, n]}, states {name: [B, n]}, output [B, n])
 Observer = Callable[[int, Population, Mapping[str, Floats], Mapping[str, Floats], Floats], None]
 _DENSE_FILL = 0.1  # above this share of synapses a matrix product beats a sparse one

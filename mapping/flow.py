@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
-from mapping.hypergraph import I32, I64, Hypergraph
-
-F64 = npt.NDArray[np.float64]
+from mapping.hypergraph import Hypergraph
+from simulator.base.arrays import I32, I64, Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +23,7 @@ class Flow:
 
     ptr: I64
     to: I32
-    rate: F64
+    rate: Floats
 
     @property
     def k(self) -> int:
@@ -42,14 +40,14 @@ class Flow:
         """Messages a step that leave their part, the host's included."""
         return float(self.rate[self.sender != self.to].sum())
 
-    def dense(self) -> F64:
+    def dense(self) -> Floats:
         """Return the table as float64 [K + 1, K]."""
         out = np.zeros((self.k + 1, self.k))
         out[self.sender, self.to] = self.rate
         return out
 
 
-def as_flow(table: F64 | Flow) -> Flow:
+def as_flow(table: Floats | Flow) -> Flow:
     """Take a dense table [K + 1, K] as a `Flow`."""
     if isinstance(table, Flow):
         return table

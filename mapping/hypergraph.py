@@ -18,14 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping.network import Network
+from simulator.base.arrays import F32, I32, I64, Floats
 from simulator.base.names import INPUT_MODEL
 from simulator.program.blocks import BLOCK, rows_of
 from simulator.program.graph import Projection
 from simulator.program.shared import unrolled_all
-
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-F32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +67,7 @@ def make_hypergraph(ptr: I64, pins: I32, source: I32, rate: npt.ArrayLike, n: in
     return Hypergraph(ptr, pins, source, np.asarray(rate, np.float32), back_ptr, back, owned)
 
 
-def axon_hypergraph(network: Network, rates: Mapping[str, npt.NDArray[np.float64]] | None = None) -> Hypergraph:
+def axon_hypergraph(network: Network, rates: Mapping[str, Floats] | None = None) -> Hypergraph:
     """Return the hypergraph of a network; vertices are its neurons on the chip in logical order.
 
     Args:
@@ -177,9 +174,9 @@ def _traffic(ptr, pins, source, rate, part, k):  # type: ignore[no-untyped-def]
     return out
 
 
-def traffic(graph: Hypergraph, part: I32, k: int) -> npt.NDArray[np.float64]:
+def traffic(graph: Hypergraph, part: I32, k: int) -> Floats:
     """Return the messages a step from part to part, float64 [K + 1, K]; the last row is the host. Diagonal: within a core."""
-    result: npt.NDArray[np.float64] = _traffic(graph.ptr, graph.pins, graph.source, graph.rate, part, k)
+    result: Floats = _traffic(graph.ptr, graph.pins, graph.source, graph.rate, part, k)
     return result
 
 

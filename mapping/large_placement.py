@@ -11,21 +11,17 @@ from __future__ import annotations
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
 from mapping.flow import Flow
+from simulator.base.arrays import F32, I32, I64, Floats
 from simulator.chips.chip import Topology
 
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
 _TRIES, _VISITS = 1_500, 1_500_000_000  # of each part; of partners in all
 _HEAT, _COOLING = 0.3, 1e-3
 _TO_PARTNER = 0.7  # share of tries next to a partner
 
 
-def place_large(flow: Flow, topology: Topology, cores: I32, at: tuple[F32, F32], port: F64, seed: int) -> I32:
+def place_large(flow: Flow, topology: Topology, cores: I32, at: tuple[F32, F32], port: Floats, seed: int) -> I32:
     """Return the core of each part, int32 [K].
 
     Args:

@@ -7,17 +7,15 @@ from dataclasses import replace
 from typing import get_args, get_type_hints
 
 import numpy as np
-import numpy.typing as npt
 
 from mapping.usage import Resource, usage
+from simulator.base.arrays import I64
 from simulator.base.errors import FitError
 from simulator.chips.chip import Chip
 from simulator.chips.load import chip_names, load_chip
 from simulator.plasticity.budget import Item, learning_memory
 from simulator.plasticity.config import LearnConfig, learn_config
 from simulator.program.program import Program
-
-Ints = npt.NDArray[np.int64]
 
 _PLACES = {"synapse": ("synapse_bytes", "memory_bytes"), "neuron": ("state_bytes", "memory_bytes")}
 _MEMORIES = ("synapse_bytes", "state_bytes", "memory_bytes")
@@ -103,7 +101,7 @@ def check_memory(found: Sequence[Resource], way_out: str) -> None:
             )
 
 
-def _by_core(program: Program, item: Item) -> Ints:
+def _by_core(program: Program, item: Item) -> I64:
     """Return the bytes of an item on each core, shared out by the population's neurons (rounded up on each)."""
     first = program.first_ids()[item.population]
     size = program.population(item.population).size

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from mapping.blocks import pack, to_program
 from mapping.candidates import Candidate, choose, improved, ranged, settle, spreads
@@ -21,6 +20,7 @@ from mapping.placement import chip_messages, hop_cost
 from mapping.problem import MappingProblem, Rates, make_problem
 from mapping.relay import map_with_relays
 from mapping.usage import Resource, usage
+from simulator.base.arrays import I32, Floats
 from simulator.base.errors import FitError, unknown_name
 from simulator.chips.chip import Chip
 from simulator.program.axons import axon_table
@@ -29,7 +29,6 @@ from simulator.program.shared import SharedProjection, unrolled_all
 from simulator.program.spikes import SpikeTrain
 from simulator.program.traffic import reach
 
-I32 = npt.NDArray[np.int32]
 METHODS = ("auto", "blocks", "builtin", "metis", "mtkahypar")
 
 
@@ -183,9 +182,7 @@ def _relayed(
     return MappedNetwork(program, resources, facts | figures_of(graph, chip, program.core))
 
 
-def with_relay_rates(
-    program: Program, rates: Mapping[str, npt.NDArray[np.float64]]
-) -> dict[str, npt.NDArray[np.float64]]:
+def with_relay_rates(program: Program, rates: Mapping[str, Floats]) -> dict[str, Floats]:
     """Return the rates of the relays too: each sends what its source sends."""
     out = dict(rates)
     relays = program.facts.relays.populations

@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping.exchange import called, choose, swap, wait, waiting_room
-from mapping.hypergraph import I32
 from mapping.nets import Nets
 from mapping.refine import Kinds, kinds_state, take
+from simulator.base.arrays import I32, U32, U64, Floats
 from simulator.base.intrinsics import prefetch
 
-F64 = npt.NDArray[np.float64]
 _SWEEPS, _FEW_SWEEPS = 8, 2
 _MANY_PINS = 4_000_000  # larger graphs get few sweeps
 _HEAD = np.dtype([("first", np.int64), ("length", np.int32), ("rate", np.float32)])
@@ -24,7 +23,7 @@ _WINDOW = 64  # neighbouring parts whose vertices are swept together, for the ca
 
 
 def refine_lists(
-    nets: Nets, part: I32, need: F64, room: F64, seed: int, kinds: Kinds | None = None, sweeps: int = _SWEEPS
+    nets: Nets, part: I32, need: Floats, room: Floats, seed: int, kinds: Kinds | None = None, sweeps: int = _SWEEPS
 ) -> I32:
     """Refine a partition by moves and exchanges of single vertices; a net keeps the list of its parts, not a row of all.
 
@@ -52,9 +51,7 @@ def refine_lists(
     return part
 
 
-def lists_of(
-    nets: Nets, part: I32, k: int
-) -> tuple[npt.NDArray[np.void], npt.NDArray[np.uint32] | npt.NDArray[np.uint64], int]:
+def lists_of(nets: Nets, part: I32, k: int) -> tuple[npt.NDArray[np.void], U32 | U64, int]:
     """List the distinct parts of each net, in the room of its pins.
 
     Returns:
@@ -65,7 +62,7 @@ def lists_of(
     most = int(np.bincount(part, minlength=k).max(initial=0)) if part.size else 0
     narrow = 2 * most < 1 << (32 - bits)  # parts may fill up while they are refined
     size = nets.pins.size
-    entries: npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
+    entries: U32 | U64
     entries = np.empty(size, np.uint32) if narrow else np.empty(size, np.uint64)
     heads = np.zeros(nets.ptr.size - 1, _HEAD)
     heads["first"], heads["rate"] = nets.ptr[:-1], nets.rate

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numba as nb
 import numpy as np
 
-from mapping.hypergraph import F32, I32, I64, Hypergraph, transpose
+from mapping.hypergraph import Hypergraph, transpose
+from simulator.base.arrays import F32, I32, I64
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
+from simulator.base.arrays import I32
 from simulator.base.errors import InputError
 from simulator.base.shown import Shown
 from simulator.program.graph import Population, Projection
@@ -36,8 +34,8 @@ class Network(Shown):
     projections: tuple[Projection, ...]
     meta: Mapping[str, Any] = field(default_factory=dict)
     inputs: SpikeTrain | None = None
-    core: npt.NDArray[np.int32] | None = None
-    samples: npt.NDArray[np.int32] | None = None
+    core: I32 | None = None
+    samples: I32 | None = None
 
     def population(self, name: str) -> Population:
         """Return the population of this name."""

@@ -13,12 +13,12 @@ from typing import Literal
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from energy_models.chip_energy import chip_energy
 from energy_models.spread import UNKNOWN, trust
 from energy_models.times import at_end, time_word
 from mapping.problem import MappingProblem
+from simulator.base.arrays import I32, I64, Bools
 from simulator.base.errors import unknown_name
 from simulator.chips.chip import Chip
 from simulator.function.counting import Counter, Tally
@@ -28,9 +28,6 @@ from simulator.program.spikes import SpikeTrain, window
 from simulator.timing.active import active_updates
 from simulator.timing.run import Engine, run_timing
 
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
-I32 = npt.NDArray[np.int32]
 Objective = Literal["time", "energy", "edp", "cores", "messages"]
 DEFAULT: Objective = "edp"
 SAMPLE_STEPS = 32
@@ -133,7 +130,7 @@ class Judge:
         self.chip = problem.chip
         steps = sample_steps(problem)
         self.spikes = draw_spikes(problem, steps, seed) if spikes is None else _last_steps(spikes, steps)
-        self._active: npt.NDArray[np.bool_] | None = None
+        self._active: Bools | None = None
         self._once = Lock()  # candidates are judged by several threads
 
     def __call__(self, program: Program, bound: bool = False) -> Score:
@@ -177,18 +174,18 @@ class Judge:
         return replace(score, low_ns=ends[0], high_ns=ends[1])
 
     def _time(
-        self, program: Program, active: npt.NDArray[np.bool_], axons: AxonTable, bound: bool, chip: Chip | None = None
+        self, program: Program, active: Bools, axons: AxonTable, bound: bool, chip: Chip | None = None
     ) -> float:  # fmt: skip
         given = active if active.any() else None
         engine: Engine = "bound" if bound else "compiled"
         return run_timing(program, chip or self.chip, self.spikes, engine, active=given, axons=axons).sim_time_ns
 
-    def _active_updates(self, program: Program) -> npt.NDArray[np.bool_]:
+    def _active_updates(self, program: Program) -> Bools:
         """Return who got input, bool [T, N]; the same for every mapping, and only where the chip tells the difference."""
         with self._once:
             return self._known_active(program)
 
-    def _known_active(self, program: Program) -> npt.NDArray[np.bool_]:
+    def _known_active(self, program: Program) -> Bools:
         if self._active is None:
             if _tells_active(self.chip):
                 self._active = active_updates(program, self.spikes, 0, self.spikes.steps)

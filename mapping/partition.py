@@ -9,16 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from mapping import partitioners as extras
-from mapping.hypergraph import I32, I64, Hypergraph, remote_messages
+from mapping.hypergraph import Hypergraph, remote_messages
 from mapping.multilevel import refine_lists
 from mapping.nets import Nets, nets_of
 from mapping.propagation import order_by_clusters, refine_synapses
 from mapping.refine import Kinds, kinds_state, refine, take
+from simulator.base.arrays import I32, I64, Floats
 
-F64 = npt.NDArray[np.float64]
 _PIN_VISITS = 7_000_000  # work of the annealed start
 _MOST_ANNEALINGS = 8
 _MOST_TEMPERATURES, _HOT, _COLD = 25, 3.0, 0.5
@@ -57,8 +56,8 @@ class Partition:
 def partition(
     graph: Hypergraph,
     blocks: I32,
-    need: F64,
-    room: F64,
+    need: Floats,
+    room: Floats,
     seed: int = 0,
     use: str = "auto",
     kinds: Kinds | None = None,
@@ -105,7 +104,7 @@ def partition(
 
 
 def _of_large(
-    graph: Hypergraph, blocks: I32, need: F64, room: F64, seed: int, kinds: Kinds | None, order: I64 | None
+    graph: Hypergraph, blocks: I32, need: Floats, room: Floats, seed: int, kinds: Kinds | None, order: I64 | None
 ) -> Partition:
     """Refine blocks of the given order, or parts of the clusters' order where it costs less."""
     k = room.shape[0]
@@ -139,7 +138,7 @@ def _of_large(
 
 
 def by_clusters(
-    graph: Hypergraph, order: I64 | None, need: F64, room: F64, seed: int, kinds: Kinds | None
+    graph: Hypergraph, order: I64 | None, need: Floats, room: Floats, seed: int, kinds: Kinds | None
 ) -> I32 | None:
     """Return parts of the order by clusters, found if it is not given; None where they do not fit."""
     if order is None:
@@ -147,7 +146,7 @@ def by_clusters(
     return repair(cut(order, need, room), need, room, kinds)
 
 
-def cut(order: I64, need: F64, room: F64) -> I32:
+def cut(order: I64, need: Floats, room: Floats) -> I32:
     """Cut an order of vertices into parts of equal use of the resource that is scarcest; other limits may be broken."""
     share = need.sum(axis=0) / np.maximum(room.sum(axis=0), 1e-300)
     running = np.cumsum(need[order, int(np.argmax(share))])
@@ -171,7 +170,7 @@ def _hopeful(graph: Hypergraph, found: dict[str, I32], start: I32, k: int) -> bo
 
 
 def _refined(
-    graph: Hypergraph, nets: Nets, start: I32, need: F64, room: F64, seed: int, anneal: bool, kinds: Kinds | None
+    graph: Hypergraph, nets: Nets, start: I32, need: Floats, room: Floats, seed: int, anneal: bool, kinds: Kinds | None
 ) -> I32:
     """Refine a start; where the graph is small enough and there is something to gain, take the best of several annealings."""
     passes, k = _passes(graph), room.shape[0]
@@ -189,7 +188,7 @@ def random_messages(graph: Hypergraph, k: int) -> float:
 
 
 def _second_start(
-    graph: Hypergraph, clusters: I32 | None, need: F64, room: F64, seed: int, use: str, kinds: Kinds | None
+    graph: Hypergraph, clusters: I32 | None, need: Floats, room: Floats, seed: int, use: str, kinds: Kinds | None
 ) -> tuple[str, I32 | None]:
     """Return a start that does not know the order of the neurons."""
     k, average = room.shape[0], graph.n / room.shape[0]
@@ -210,7 +209,7 @@ def _temperatures(graph: Hypergraph) -> tuple[float, ...]:
     return tuple(float(t) for t in np.geomspace(_HOT, _COLD, passes))
 
 
-def repair(part: I32, need: F64, room: F64, kinds: Kinds | None = None) -> I32 | None:
+def repair(part: I32, need: Floats, room: Floats, kinds: Kinds | None = None) -> I32 | None:
     """Move vertices out of overfull parts to where there is most room; None where none has any."""
     part = part.astype(np.int32)
     kind, shared, held, left = kinds_state(kinds, part, need, room)

@@ -10,9 +10,9 @@ from typing import Any
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
-from mapping.hypergraph import I32, Hypergraph, make_hypergraph
+from mapping.hypergraph import Hypergraph, make_hypergraph
+from simulator.base.arrays import I32
 from simulator.base.errors import MissingExtraError
 
 _UNITS = 1000.0  # integer weight of the mean rate
@@ -146,7 +146,7 @@ def _nets_with_sources(graph: Hypergraph) -> tuple[list[list[int]], list[int]]:
     scale = _UNITS / max(float(graph.rate.mean()), 1e-12)
     nets, weights = [], []
     for e in range(graph.n_nets):
-        own: npt.NDArray[np.int32] = graph.pins[graph.ptr[e] : graph.ptr[e + 1]]
+        own: I32 = graph.pins[graph.ptr[e] : graph.ptr[e + 1]]
         if graph.source[e] >= 0:
             own = np.union1d(own, graph.source[e : e + 1])
         if own.size > 1:

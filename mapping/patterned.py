@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, Bools
 from simulator.base.errors import FitError
 from simulator.program.graph import Projection
 from simulator.program.program import Program
 from simulator.program.shared import channels_on
 
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 MOST_CORES = 50_000  # beyond which axons are not counted
 
 
@@ -50,7 +49,7 @@ class Pattern:
         return (int(self.channels.shape[1]), *(int(d.shape[1]) for d in self.dims))
 
     @cached_property
-    def fan_in(self) -> Ints:
+    def fan_in(self) -> I64:
         """Synapses of each target, int64 [targets]."""
         sums = [np.diff(self.channels.indptr).astype(np.int64), *(d.sum(axis=1, dtype=np.int64) for d in self.dims)]
         return np.asarray(reduce(np.multiply.outer, sums), np.int64).reshape(-1)
@@ -139,15 +138,15 @@ class PatternProjection(Projection):
         """Number of synapses."""
         return int(self.pattern.fan_in.sum())
 
-    def fan_in(self, n_target: int) -> Ints:
+    def fan_in(self, n_target: int) -> I64:
         """Return the synapses of each target neuron, int64 [n_target]."""
         return self.pattern.fan_in
 
-    def synapses_on(self, core: npt.NDArray[np.int32], n_cores: int) -> Ints:
+    def synapses_on(self, core: I32, n_cores: int) -> I64:
         """Return the synapses on each core, int64 [n_cores]; `core` of each target neuron."""
         return np.bincount(core, weights=self.pattern.fan_in, minlength=n_cores).astype(np.int64)
 
-    def channels_on(self, core: npt.NDArray[np.int32], n_cores: int) -> Ints:
+    def channels_on(self, core: I32, n_cores: int) -> I64:
         """Return the target channels that each core holds a part of, int64 [n_cores]."""
         return channels_on(self.pattern.out_shape[0], core, n_cores)
 
@@ -157,7 +156,7 @@ def is_patterned(program: Program) -> bool:
     return any(isinstance(q, PatternProjection) for q in program.projections)
 
 
-def pattern_axons(program: Program) -> tuple[Ints, Ints]:
+def pattern_axons(program: Program) -> tuple[I64, I64]:
     """Return (axons into each core, distinct destination cores of each neuron), as `simulator.program.axons` counts them.
 
     Raises:
@@ -190,7 +189,7 @@ def _runs(label: npt.NDArray[np.intp]) -> tuple[tuple[int, int, int], ...]:
 
 
 @lru_cache(maxsize=256)  # chips and chip counts often get the same blocks
-def _leaving(patterns: tuple[Pattern, ...], runs: tuple[tuple[tuple[int, int, int], ...], ...]) -> tuple[Ints, Ints]:
+def _leaving(patterns: tuple[Pattern, ...], runs: tuple[tuple[tuple[int, int, int], ...], ...]) -> tuple[I64, I64]:
     """Return (axons by core, cores by neuron) of what leaves one population."""
     one_channel = all(pattern.full for pattern in patterns)
     channels = patterns[0].in_shape[0]

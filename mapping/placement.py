@@ -15,15 +15,12 @@ from dataclasses import dataclass
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
 from mapping.flow import Flow, as_flow
 from mapping.large_placement import place_large
+from simulator.base.arrays import F32, I32, I64, Bools, Floats
 from simulator.chips.chip import Chip, Link, Topology
 
-F64 = npt.NDArray[np.float64]
-F32 = npt.NDArray[np.float32]
-I32 = npt.NDArray[np.int32]
 EXCHANGES = 5_000  # of one annealing, for each part
 RESTARTS = (
     2  # annealings from random places; two more start cool, from the order of the parts and from the modes of traffic
@@ -70,12 +67,12 @@ def _hops_worth(chip: Chip, link: Link | None) -> float:
     return max(1.0, (times[0] + times[1]) / hop)
 
 
-def _lengthened(topology: Topology, x: I32, crossing: float | Crossing) -> F64:
+def _lengthened(topology: Topology, x: I32, crossing: float | Crossing) -> Floats:
     """Return columns, with every link between chips or boards as long as its hops."""
     c = crossing if isinstance(crossing, Crossing) else Crossing(crossing)
     chip = x // topology.width
     board = chip // c.board_chips if c.board_chips else np.zeros_like(chip)
-    long: F64 = x + (c.chip - 1.0) * (chip - board) + (c.board - 1.0) * board
+    long: Floats = x + (c.chip - 1.0) * (chip - board) + (c.board - 1.0) * board
     return long
 
 
@@ -85,11 +82,11 @@ def places(topology: Topology, cores: I32, crossing: float | Crossing = 1.0) -> 
     return _lengthened(topology, x, crossing).astype(np.float32), y.astype(np.float32)
 
 
-def host_hops(topology: Topology, cores: I32, crossing: float | Crossing = 1.0) -> F64:
+def host_hops(topology: Topology, cores: I32, crossing: float | Crossing = 1.0) -> Floats:
     """Return the hops from the host's port to each core, float64 [n]."""
     x, y = places(topology, cores, crossing)
     port = _lengthened(topology, np.array(topology.host_port[:1], np.int32), crossing)[0]
-    hops: F64 = (np.abs(x - port) + np.abs(y - topology.host_port[1])).astype(np.float64)
+    hops: Floats = (np.abs(x - port) + np.abs(y - topology.host_port[1])).astype(np.float64)
     return hops
 
 
@@ -113,7 +110,7 @@ def snake_order(topology: Topology, cores: I32) -> I32:
     return ordered
 
 
-def hop_cost(flow: F64 | Flow, topology: Topology, core_of_part: I32, crossing: float | Crossing = 1.0) -> float:
+def hop_cost(flow: Floats | Flow, topology: Topology, core_of_part: I32, crossing: float | Crossing = 1.0) -> float:
     """Return messages x hops a step of parts on these cores."""
     table = as_flow(flow)
     x, y = (a.astype(np.float64) for a in places(topology, core_of_part, crossing))
@@ -124,7 +121,7 @@ def hop_cost(flow: F64 | Flow, topology: Topology, core_of_part: I32, crossing: 
     return float(table.rate[inside] @ hops + table.rate[~inside] @ host[table.to[~inside]])
 
 
-def chip_messages(flow: F64 | Flow, topology: Topology, core_of_part: I32) -> float:
+def chip_messages(flow: Floats | Flow, topology: Topology, core_of_part: I32) -> float:
     """Return the messages a step that leave their chip, the host's to other chips than its own included."""
     table = as_flow(flow)
     chip = np.append(core_of_part // topology.chip_cores, topology.host_port[0] // topology.width)
@@ -132,14 +129,14 @@ def chip_messages(flow: F64 | Flow, topology: Topology, core_of_part: I32) -> fl
 
 
 def place(
-    flow: F64 | Flow,
+    flow: Floats | Flow,
     topology: Topology,
     seed: int,
     exchanges: int = EXCHANGES,
     restarts: int = RESTARTS,
     start: I32 | None = None,
     crossing: float | Crossing = 1.0,
-    allowed: npt.NDArray[np.bool_] | None = None,
+    allowed: Bools | None = None,
 ) -> I32:
     """Return the core of each part, int32 [K], the best of several annealings; the same seed gives the same places.
 
@@ -180,7 +177,7 @@ def place(
     if allowed is not None and start is not None:
         begins = [(_slots(cores, start), heat) for heat in (0.02, *[1.0] * restarts)]
 
-    def annealed(slots: npt.NDArray[np.int64], heat: float, own: np.random.Generator) -> npt.NDArray[np.int64]:
+    def annealed(slots: I64, heat: float, own: np.random.Generator) -> I64:
         slot = slots.astype(np.int64)
         _anneal(both, host, x, y, port, slot, may, tries, heat, _COOLING, own)
         return slot[:k]
@@ -191,7 +188,7 @@ def place(
     return chosen
 
 
-def _cheapest(found: list[npt.NDArray[np.int64]], table: F64, x: F32, y: F32, port: F32) -> npt.NDArray[np.int64]:
+def _cheapest(found: list[I64], table: Floats, x: F32, y: F32, port: F32) -> I64:
     k, best, least = table.shape[1], found[0], np.inf
     for at in found:
         cost = float(_cost(table[:k], x[at], y[at]) + table[k] @ port[at])
@@ -200,7 +197,7 @@ def _cheapest(found: list[npt.NDArray[np.int64]], table: F64, x: F32, y: F32, po
     return best
 
 
-def _spectral(both: F32, at: tuple[I32, I32], cores: I32) -> npt.NDArray[np.int64]:
+def _spectral(both: F32, at: tuple[I32, I32], cores: I32) -> I64:
     """Return the permutation of slots that lays the parts out by the two slowest modes of their traffic, one a column each.
 
     The eigenvectors of the normalised Laplacian I - D^-1/2 F D^-1/2 to the second and third smallest eigenvalue are
@@ -220,7 +217,7 @@ def _spectral(both: F32, at: tuple[I32, I32], cores: I32) -> npt.NDArray[np.int6
     return slots
 
 
-def _slots(cores: I32, start: I32) -> npt.NDArray[np.int64]:
+def _slots(cores: I32, start: I32) -> I64:
     """Return the permutation of slots that puts the parts on the cores `start`, empty slots after."""
     where = {int(c): i for i, c in enumerate(cores)}
     taken = [where[int(c)] for c in start]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from mapping.hypergraph import Hypergraph, axon_hypergraph
 from mapping.network import Network
@@ -21,16 +20,14 @@ from mapping.placement import usable_cores
 from mapping.propagation import order_by_clusters
 from mapping.usage import core_limits
 from mapping.words import dense_bits, index_bits, kernel_bits, neuron_bits, shared_bits, stored_for
+from simulator.base.arrays import I32, I64, Floats
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
 from simulator.program.graph import Population
 from simulator.program.shared import SharedProjection
 
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-F64 = npt.NDArray[np.float64]
 _CLUSTERS, _ORDER_SEED = 3, 0  # clusters of the first level in the room of an even core
-Rates = Mapping[str, F64]
+Rates = Mapping[str, Floats]
 NEEDS = ("neurons", "synapse bits", "state bits", "bits of synapses and states")
 _ROOMS = ("neurons", "synapse_bytes", "state_bytes", "memory_bytes")
 
@@ -53,11 +50,11 @@ class MappingProblem:
     network: Network
     chip: Chip
     rates: Rates | None
-    need: F64
+    need: Floats
     population: I32
-    shared: F64
+    shared: Floats
     cores: I32
-    rooms: F64
+    rooms: Floats
 
     @property
     def n(self) -> int:
@@ -99,7 +96,7 @@ def make_problem(network: Network, chip: Chip, rates: Rates | None = None) -> Ma
     )
 
 
-def _need(network: Network) -> F64:
+def _need(network: Network) -> Floats:
     parts = []
     for p in network.populations:
         if p.model != INPUT_MODEL:
@@ -108,7 +105,7 @@ def _need(network: Network) -> F64:
     return np.concatenate(parts) if parts else np.zeros((0, 4))
 
 
-def _shared(network: Network) -> F64:
+def _shared(network: Network) -> Floats:
     rows = []
     for p in network.populations:
         kernels, words = float(kernel_bits(network, p.name)), float(shared_bits(p))
@@ -116,7 +113,7 @@ def _shared(network: Network) -> F64:
     return np.array(rows, np.float64).reshape(-1, 4)
 
 
-def channels_onto(network: Network, p: Population) -> tuple[int, F64]:
+def channels_onto(network: Network, p: Population) -> tuple[int, Floats]:
     """Return (neurons of a channel, resources of the kernels that a channel brings to its core, float64 [4]).
 
     Kernels that a projection does not tell by channel are among the shared words of the population instead.
@@ -132,13 +129,13 @@ def channels_onto(network: Network, p: Population) -> tuple[int, F64]:
     return p.size // p.shape[0], np.array([0.0, bits, 0.0, bits])
 
 
-def _rooms(chip: Chip, cores: I32) -> F64:
+def _rooms(chip: Chip, cores: I32) -> Floats:
     last = int(cores.max(initial=-1)) + 1
     neurons, synapses, state, memory = (core_limits(chip, f"{name}_per_core", last)[cores] for name in _ROOMS)
     return np.stack([neurons, 8 * np.floor(synapses), 8 * np.floor(state), 8 * np.floor(memory)], axis=1)  # whole bytes
 
 
-def _synapse_bits(network: Network, p: Population) -> F64:
+def _synapse_bits(network: Network, p: Population) -> Floats:
     """Return the synapse memory that each neuron of a population brings to its core, in bits; kernels are not among it."""
     total = np.zeros(p.size)
     for q in network.projections:
@@ -151,7 +148,7 @@ def _synapse_bits(network: Network, p: Population) -> F64:
     return total
 
 
-def used_by_parts(problem: MappingProblem, part: I32, k: int) -> F64:
+def used_by_parts(problem: MappingProblem, part: I32, k: int) -> Floats:
     """Return the resources that each of K parts takes, shared words included; float64 [K, 4]."""
     used = np.zeros((k, 4))
     for r in range(4):

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
 from mapping.exchange import called, choose, swap, wait, waiting_room
-from mapping.hypergraph import F32, I32, I64, Hypergraph
+from mapping.hypergraph import Hypergraph
 from mapping.nets import Nets
 from mapping.refine import Kinds, kinds_state, take
+from simulator.base.arrays import F32, I32, I64, Floats
 
-F64 = npt.NDArray[np.float64]
 _ROUNDS, _COARSE_ROUNDS = 3, 4
 _GROWTH = 2  # a cluster of the next level holds so many times as much
 _LEAST, _FEW = 4, 8  # vertices of a cluster of the first level; clusters at which the hierarchy ends
@@ -231,7 +230,7 @@ def _edges(ptr, pins, share, owned, label, first, members):  # type: ignore[no-u
 
 
 def refine_synapses(
-    nets: Nets, part: I32, need: F64, room: F64, seed: int, kinds: Kinds | None = None, sweeps: int = 3
+    nets: Nets, part: I32, need: Floats, room: Floats, seed: int, kinds: Kinds | None = None, sweeps: int = 3
 ) -> I32:
     """Refine a partition by the weight of cut synapses: moves and exchanges of single vertices.
 

@@ -17,13 +17,11 @@ from dataclasses import dataclass
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
-from mapping.hypergraph import I32
 from mapping.nets import Nets
+from simulator.base.arrays import I32, U32, Floats
 from simulator.base.intrinsics import sum_where_set, trailing_zeros
 
-F64 = npt.NDArray[np.float64]
 _DENSE = 8.0  # set bits of a word from which all its lanes are added at once
 _PIECE = 4096  # nets at once
 _WHOLE = 2**30  # units of the largest sum of the rates of a vertex's nets
@@ -39,10 +37,10 @@ class Kinds:
     """
 
     kind: I32
-    shared: F64
+    shared: Floats
 
 
-def kinds_state(kinds: Kinds | None, part: I32, need: F64, room: F64) -> tuple[I32, F64, I32, F64]:
+def kinds_state(kinds: Kinds | None, part: I32, need: Floats, room: Floats) -> tuple[I32, Floats, I32, Floats]:
     """Return kind of each vertex, shared words, vertices by part and kind [K, kinds], and what each part has left [K, R]."""
     n, k = part.size, room.shape[0]
     if kinds is None or not kinds.shared.any():
@@ -221,8 +219,8 @@ def _after(v, u, a, b, back_ptr, back, unit, counts, of):  # type: ignore[no-unt
 def refine(
     nets: Nets,
     part: I32,
-    need: F64,
-    room: F64,
+    need: Floats,
+    room: Floats,
     seed: int,
     temperatures: tuple[float, ...] = (),
     most_passes: int = 12,
@@ -261,7 +259,7 @@ def refine(
     return part
 
 
-def _is_dense(there: npt.NDArray[np.uint32]) -> bool:
+def _is_dense(there: U32) -> bool:
     return bool(there.size) and float(np.bitwise_count(there).mean()) > _DENSE
 
 

@@ -19,7 +19,6 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from mapping.blocks import pack_blocks, to_program
 from mapping.limits import check_core_count, check_limits
@@ -27,6 +26,7 @@ from mapping.network import Network
 from mapping.relay_choice import RELAY_WAY_OUT, Relay, choose_relays, kinds_of_relays, relay_population
 from mapping.usage import Resource, usage
 from mapping.words import stored_for
+from simulator.base.arrays import I32
 from simulator.base.errors import FitError
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
@@ -35,9 +35,6 @@ from simulator.neurons.base import get
 from simulator.program.graph import Population, Projection
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
-
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
 
 
 def map_with_relays(

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from mapping.limits import WAYS_OUT
 from mapping.placement import usable_cores
 from mapping.usage import core_limits, state_bits, synapse_bits
 from mapping.words import index_bits, neuron_bits
+from simulator.base.arrays import I64
 from simulator.base.errors import FitError
 from simulator.chips.chip import Chip
 from simulator.neurons.base import get
@@ -19,7 +19,6 @@ from simulator.program.axons import AxonTable, axon_table
 from simulator.program.graph import Population
 from simulator.program.program import HOST, Program
 
-I64 = npt.NDArray[np.int64]
 RELAY_WAY_OUT = "Reduce the number of cores that its neurons reach, or choose a chip with more axons per core"
 _PAYLOAD = {"mul": 1, "fires": 0, "theta": 1, "v_min": -(2**23), "limit": 2**23 - 1}
 # A spike makes the membrane 1 (loihi_cuba: 64), which is enough; nothing is kept for the next step.

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mapping.network import Network
+from simulator.base.arrays import Array
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.base import Word, get
@@ -100,7 +99,7 @@ def _words_are_complete(p: Population) -> None:
             raise InputError(where, f"lacks the table {name!r} of model {p.model!r}")
 
 
-def _in_word(value: npt.NDArray[Any], word: Word, where: str) -> None:
+def _in_word(value: Array, word: Word, where: str) -> None:
     if not np.issubdtype(value.dtype, np.integer):
         raise InputError(where, f"parameter {word.name!r} has type {value.dtype} in the integer stage")
     low, high = (-(2 ** (word.bits - 1)), 2 ** (word.bits - 1) - 1) if word.signed else (0, 2**word.bits - 1)

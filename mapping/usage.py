@@ -5,19 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from mapping.patterned import PatternProjection, is_patterned, pattern_axons
 from mapping.words import dense_bits, index_bits, neuron_bits, shared_bits
+from simulator.base.arrays import I32, I64, Floats
 from simulator.chips.chip import Chip
 from simulator.chips.quantity import Quantity
 from simulator.program.axons import axon_table
 from simulator.program.graph import Projection
 from simulator.program.program import Program
 from simulator.program.shared import SharedProjection
-
-Ints = npt.NDArray[np.int64]
-F64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +30,12 @@ class Resource:
     """
 
     name: str
-    used: Ints
+    used: I64
     limit: float | None
-    own: F64 | None = None
+    own: Floats | None = None
 
     @property
-    def limits(self) -> F64:
+    def limits(self) -> Floats:
         """Limit of each core, float64 [cores]; infinite where unknown."""
         return np.full(self.used.size, np.inf if self.limit is None else self.limit) if self.own is None else self.own
 
@@ -108,7 +105,7 @@ def _limits_axons(chip: Chip) -> bool:
     return own or limits.in_axons_per_core.value is not None or limits.out_axons_per_core.value is not None
 
 
-def _axons(program: Program, n_cores: int) -> tuple[Ints, Ints]:
+def _axons(program: Program, n_cores: int) -> tuple[I64, I64]:
     """Return (axons into each core, destination cores of each neuron)."""
     if is_patterned(program):
         return pattern_axons(program)
@@ -116,7 +113,7 @@ def _axons(program: Program, n_cores: int) -> tuple[Ints, Ints]:
     return np.bincount(axons.dst, minlength=n_cores), axons.fan_cores
 
 
-def core_limits(chip: Chip, name: str, n_cores: int) -> F64:
+def core_limits(chip: Chip, name: str, n_cores: int) -> Floats:
     """Return a limit of every core, float64 [n_cores]; infinite where unknown, and for numbers that the chip does not have."""
     if not chip.core_limits:
         limit = chip.limit_of(name, 0)
@@ -134,15 +131,15 @@ def _with_own(r: Resource, chip: Chip) -> Resource:
     return replace(r, own=core_limits(chip, name, r.used.size))
 
 
-def _resource(name: str, used: Ints, limit: Quantity) -> Resource:
+def _resource(name: str, used: I64, limit: Quantity) -> Resource:
     return Resource(name, used, limit.value)
 
 
-def _bytes(bits: Ints) -> Ints:
+def _bytes(bits: I64) -> I64:
     return (bits + 7) // 8
 
 
-def synapse_bits(program: Program, n_cores: int) -> Ints:
+def synapse_bits(program: Program, n_cores: int) -> I64:
     """Return the synapse memory of each core in bits."""
     total = np.zeros(n_cores, np.int64)
     first = program.first_ids()
@@ -152,7 +149,7 @@ def synapse_bits(program: Program, n_cores: int) -> Ints:
     return total
 
 
-def _projection_bits(q: Projection, core: npt.NDArray[np.int32], n_cores: int) -> Ints:
+def _projection_bits(q: Projection, core: I32, n_cores: int) -> I64:
     if q.layout == "dense":
         on_core = np.bincount(core, minlength=n_cores)
         return np.asarray(dense_bits(q.indptr.size - 1, 1, q.weight_bits) * on_core, np.int64)
@@ -165,7 +162,7 @@ def _projection_bits(q: Projection, core: npt.NDArray[np.int32], n_cores: int) -
     return np.asarray(synapses * (q.weight_bits + index_bits(core.size)), np.int64)
 
 
-def state_bits(program: Program, n_cores: int) -> Ints:
+def state_bits(program: Program, n_cores: int) -> I64:
     """State memory of each core in bits: words of its neurons, and shared words once for each population present."""
     total = np.zeros(n_cores, np.int64)
     first = program.first_ids()

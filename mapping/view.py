@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mapping.flow import Flow, flow_of
 from mapping.hypergraph import axon_hypergraph
 from mapping.network import Network
 from mapping.usage import Resource, usage
+from simulator.base.arrays import I64, Floats
 from simulator.chips.chip import Chip, Topology
 from simulator.program.axons import host_readers
 from simulator.program.program import HOST, Program
 
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 NORTH, EAST, SOUTH, WEST = range(4)
 _OF_A_CORE = ("neurons", "synapse_bytes", "state_bytes", "memory_bytes", "in_axons", "out_axons")
 
@@ -37,13 +35,13 @@ class MappingView:
         chip_messages: messages a step over links between chips.
     """
 
-    neurons: npt.NDArray[np.int64]
-    load: F64
+    neurons: I64
+    load: Floats
     binding: tuple[str, ...]
     populations: tuple[str, ...]
-    link: F64
-    sent: F64
-    received: F64
+    link: Floats
+    sent: Floats
+    received: Floats
     chip_messages: float
 
     def as_json(self, topology: Topology) -> dict[str, Any]:
@@ -71,7 +69,7 @@ class MappingView:
         }
 
 
-def view_mapping(program: Program, chip: Chip, rates: Mapping[str, F64] | None = None) -> MappingView:
+def view_mapping(program: Program, chip: Chip, rates: Mapping[str, Floats] | None = None) -> MappingView:
     """Return the view of a program.
 
     Args:
@@ -104,7 +102,7 @@ def view_mapping(program: Program, chip: Chip, rates: Mapping[str, F64] | None =
     )
 
 
-def _flow(program: Program, n: int, rates: Mapping[str, F64] | None) -> tuple[Flow, F64]:
+def _flow(program: Program, n: int, rates: Mapping[str, Floats] | None) -> tuple[Flow, Floats]:
     """Return the messages a step from core to core (last row: the host), and from each core to the host [n]."""
     network = Network("integer", program.populations, program.projections)
     graph = axon_hypergraph(network, rates)
@@ -118,7 +116,7 @@ def _flow(program: Program, n: int, rates: Mapping[str, F64] | None) -> tuple[Fl
     return flow, to_host.astype(np.float64)
 
 
-def _load(resources: tuple[Resource, ...], n: int) -> tuple[F64, tuple[str, ...]]:
+def _load(resources: tuple[Resource, ...], n: int) -> tuple[Floats, tuple[str, ...]]:
     known = [r for r in resources if r.name in _OF_A_CORE and r.limit_there]
     share = np.zeros((len(known), n))
     for row, r in zip(share, known, strict=True):
@@ -138,7 +136,7 @@ def _held(program: Program, n: int) -> tuple[str, ...]:
     return tuple(", ".join(x) for x in names)
 
 
-def _links(t: Topology, pairs: tuple[I64, I64, F64], from_host: F64, to_host: F64) -> F64:
+def _links(t: Topology, pairs: tuple[I64, I64, Floats], from_host: Floats, to_host: Floats) -> Floats:
     """Return the messages of every router output: along the row first, then along the column; sums of intervals."""
     core = np.arange(from_host.size)
     x, y = np.divmod(core // t.cores_per_router, t.height)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from mapping.network import Network
+from simulator.base.arrays import AnyInts
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
 from simulator.neurons.base import get
@@ -38,7 +38,7 @@ def sparse_bits(n_synapses: int, n_target: int, weight_bits: int) -> int:
     return n_synapses * (weight_bits + index_bits(n_target))
 
 
-def value_bits(weights: npt.NDArray[np.integer]) -> int:
+def value_bits(weights: AnyInts) -> int:
     """Return the bits of the narrowest two's complement word that holds all values; 1 where they are all 1 or -1."""
     low, high = int(weights.min(initial=0)), int(weights.max(initial=0))
     if low >= -1 and high <= 1 and weights.all():
@@ -49,7 +49,7 @@ def value_bits(weights: npt.NDArray[np.integer]) -> int:
 MOST_EXPONENT = 6
 
 
-def narrowed(values: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.integer], int]:
+def narrowed(values: AnyInts) -> tuple[AnyInts, int]:
     """Return the narrowest stored weights and the exponent that give these values back: values = stored << exponent."""
     shared = int(np.bitwise_or.reduce(values)) if values.size else 0
     exponent = next((e for e in range(MOST_EXPONENT, 0, -1) if shared % (1 << e) == 0), 0)

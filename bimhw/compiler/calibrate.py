@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mapping.float_run import run_float
 from mapping.network import Network
+from simulator.base.arrays import Floats
 from simulator.base.names import INPUT_MODEL
 from simulator.program.graph import Population
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mapping.float_run import record
 from mapping.network import Network
+from simulator.base.arrays import AnyInts, Floats
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.base import get
 from simulator.program.activity import Activity
@@ -20,7 +20,6 @@ from simulator.program.meta import input_entry
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
-Floats = npt.NDArray[np.float64]
 _EQUAL = 1e-9
 
 
@@ -73,7 +72,7 @@ class Comparison:
 def differences(
     program: Program,
     network: Network,
-    payloads: npt.NDArray[np.integer[Any]],
+    payloads: AnyInts,
     trains: Sequence[SpikeTrain],
     seed: int = 0,
 ) -> tuple[tuple[Difference, ...], dict[str, Floats]]:

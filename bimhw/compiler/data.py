@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.base import Task
 from bimhw.tasks.dataset import Dataset, power_of_two_scale
-from bimhw.tasks.samples import Array
 from mapping.network import Network
+from simulator.base.arrays import I64, AnyInts, Array
 from simulator.base.errors import InputError
 from simulator.base.files import read_npy
 from simulator.program.entries import by_input, column_scales, input_populations, input_width, scale_facts
@@ -22,7 +21,7 @@ from simulator.program.meta import ProgramInput, input_entry
 if TYPE_CHECKING:
     from bimhw.tasks.sources.text import Corpus
 
-Payloads = npt.NDArray[np.integer[Any]]
+Payloads = AnyInts
 SAMPLES = 256
 PAYLOAD_BITS = 8  # of real values that are quantised at the input, sign included
 _SYNTHETIC = (64, 64)  # samples, steps
@@ -171,7 +170,7 @@ def _scale_found(x: Array) -> float:
     return 1.0 if _is_whole(x) else power_of_two_scale(x, PAYLOAD_BITS)
 
 
-def _taken(x: Array, chosen: npt.NDArray[np.int64]) -> Array:
+def _taken(x: Array, chosen: I64) -> Array:
     """Return some samples; a static input stays a view of one step."""
     if x.strides[1] == 0:
         return np.broadcast_to(x[chosen, :1], (chosen.size, *x.shape[1:]))

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.dataset import Dataset
-from bimhw.tasks.samples import Array, Samples
+from bimhw.tasks.samples import Samples
+from simulator.base.arrays import I32, AnyInts, Array, Floats
 from simulator.base.errors import InputError
 from simulator.program.entries import column_scales, input_ids, input_populations
 from simulator.program.meta import required
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
-Floats = npt.NDArray[np.float64]
-Payloads = npt.NDArray[np.int32]
+Payloads = I32
 
 
 def program_samples(program: Program, data: Dataset, count: int | None = None) -> tuple[Samples, Payloads]:
@@ -85,7 +83,7 @@ def _beyond(x: Array, scale: float | Floats, bits: int, name: str) -> tuple[str,
     )
 
 
-def encode(program: Program, payloads: npt.NDArray[np.integer[Any]]) -> SpikeTrain:
+def encode(program: Program, payloads: AnyInts) -> SpikeTrain:
     """Encode integer payloads [T, n_in] (0: no spike) as the input spikes of one sample.
 
     Raises:
@@ -119,7 +117,7 @@ def output_probe(program: Program) -> tuple[str, str]:
     return required(output.population, "output population"), output.state
 
 
-def scores_by_step(program: Program, probes: Mapping[tuple[str, str], npt.NDArray[Any]]) -> Floats:
+def scores_by_step(program: Program, probes: Mapping[tuple[str, str], Array]) -> Floats:
     """Return real outputs [T, C] of the sample's own steps (the chip's latency removed) from recorded states [chip steps, C]."""
     output, steps = required(program.facts.output, "output"), required(program.facts.sample_steps, "sample_steps")
     first = required(output.latency, "output latency")
@@ -127,7 +125,7 @@ def scores_by_step(program: Program, probes: Mapping[tuple[str, str], npt.NDArra
     return recorded[first : first + steps] * required(output.scale, "output scale")
 
 
-def decode(program: Program, probes: Mapping[tuple[str, str], npt.NDArray[Any]]) -> Floats:
+def decode(program: Program, probes: Mapping[tuple[str, str], Array]) -> Floats:
     """Decode scores [C] of one sample: the mean output over the decision window, or the maximum; the class is the largest."""
     output = required(program.facts.output, "output")
     recorded = np.asarray(probes[output_probe(program)], np.float64)

@@ -12,10 +12,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, AnyInts, Floats
 from simulator.base.errors import FitError
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
 Errors = Callable[[Floats], Floats]
 _SMALL = 2.0**-40  # ranges below this are taken as 0
 _GRID_BITS = 5  # above, a row uses too few of its grid's values to find the grid again
@@ -29,7 +28,7 @@ def frac_bits(largest: float, bits: int, highest: int) -> int:
     return min(bits - 1 - math.ceil(math.log2(largest)), highest)
 
 
-def to_fixed(value: npt.ArrayLike, frac: int, bits: int, what: str) -> Ints:
+def to_fixed(value: npt.ArrayLike, frac: int, bits: int, what: str) -> I32:
     """Round to the nearest integers of value 2^frac.
 
     Raises:
@@ -51,16 +50,16 @@ def weight_limit(bits: int) -> int:
     return 1 if bits == 1 else int(2 ** (bits - 1) - 1)
 
 
-def store(scaled: Floats, bits: int) -> Ints:
+def store(scaled: Floats, bits: int) -> I32:
     """Store values that are already in units of the last place."""
     if bits == 1:
         return np.where(scaled >= 0, np.int32(1), np.int32(-1))
     limit = weight_limit(bits)
-    stored: Ints = np.clip(np.round(scaled), -limit, limit).astype(np.int32)
+    stored: I32 = np.clip(np.round(scaled), -limit, limit).astype(np.int32)
     return stored
 
 
-def squared_errors(group: npt.NDArray[np.integer], n_groups: int) -> Errors:
+def squared_errors(group: AnyInts, n_groups: int) -> Errors:
     """Sum the squared misses of each group."""
 
     def errors(miss: Floats) -> Floats:
@@ -70,9 +69,7 @@ def squared_errors(group: npt.NDArray[np.integer], n_groups: int) -> Errors:
     return errors
 
 
-def weight_fracs(
-    weights: Floats, group: npt.NDArray[np.integer], n_groups: int, bits: int, errors: Errors | None = None
-) -> Ints:
+def weight_fracs(weights: Floats, group: AnyInts, n_groups: int, bits: int, errors: Errors | None = None) -> I32:
     """Return the fractional bits of each group of weights with the smallest error, int32 [n_groups].
 
     A group (a tensor or a row) starts from the scale that clips nothing; finer ones that clip a little are tried too.
@@ -87,13 +84,11 @@ def weight_fracs(
     start = np.floor(np.log2(weight_limit(bits) / _largest(weights, group, n_groups))).astype(np.int32)
     tried = [start + extra for extra in range(-1 if bits == 1 else 0, _CANDIDATES)]
     units = np.stack([2.0 ** -frac.astype(np.float64) for frac in tried])
-    best: Ints = np.stack(tried)[_best_units(weights, group, units, bits, errors), np.arange(n_groups)]
+    best: I32 = np.stack(tried)[_best_units(weights, group, units, bits, errors), np.arange(n_groups)]
     return best
 
 
-def weight_scales(
-    weights: Floats, group: npt.NDArray[np.integer], n_groups: int, bits: int, errors: Errors | None = None
-) -> Floats:
+def weight_scales(weights: Floats, group: AnyInts, n_groups: int, bits: int, errors: Errors | None = None) -> Floats:
     """Free scales: the value of one unit of each group, float64 [n_groups], with the smallest error tried; see `weight_fracs`."""
     full = _largest(weights, group, n_groups) / weight_limit(bits)
     shrinks = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5] if bits > 1 else [1.0, 0.8, 0.65, 0.5, 0.4, 0.3]
@@ -104,15 +99,13 @@ def weight_scales(
     return best
 
 
-def _largest(weights: Floats, group: npt.NDArray[np.integer], n_groups: int) -> Floats:
+def _largest(weights: Floats, group: AnyInts, n_groups: int) -> Floats:
     largest = np.zeros(n_groups)
     np.maximum.at(largest, group, np.abs(weights))
     return np.maximum(largest, _SMALL)
 
 
-def _best_units(
-    weights: Floats, group: npt.NDArray[np.integer], units: Floats, bits: int, errors: Errors | None
-) -> npt.NDArray[np.int64]:
+def _best_units(weights: Floats, group: AnyInts, units: Floats, bits: int, errors: Errors | None) -> I64:
     """Index of the first of the candidates `units` [n, n_groups] with the smallest error, for each group."""
     n_groups = units.shape[1]
     errors = errors or squared_errors(group, n_groups)
@@ -125,7 +118,7 @@ def _best_units(
     return best
 
 
-def multiplier(factor: npt.ArrayLike, bits: int = 15) -> tuple[Ints, Ints]:
+def multiplier(factor: npt.ArrayLike, bits: int = 15) -> tuple[I32, I32]:
     """Return (mul, right shift) with mul 2^-shift ~ factor; powers of two give mul = 1."""
     factor = np.asarray(factor, np.float64)
     mantissa, exponent = np.frexp(factor)  # factor = mantissa 2^exponent, mantissa in [0.5, 1)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.calibrate import chip_steps
 from bimhw.compiler.data import CalibrationData, calibration_data
@@ -18,6 +17,7 @@ from mapping.limits import check_capabilities, check_core_count, check_limits
 from mapping.mapper import MappedNetwork, map_network, with_relay_rates
 from mapping.network import Network
 from mapping.usage import usage
+from simulator.base.arrays import AnyInts, Floats
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 RATE_STEPS = 200  # steps that are run to know who fires how often
 RATE_SAMPLES = 16  # of calibration data
-Rates = dict[str, npt.NDArray[np.float64]]
+Rates = dict[str, Floats]
 
 
 def compile_integer(
     network: Network,
     chip: Chip,
-    calibration: npt.NDArray[np.integer] | None = None,
+    calibration: AnyInts | None = None,
     task: str | Task | Corpus | Dataset | None = None,
     mapping: str = "auto",
     neurons_per_core: int | None = None,
@@ -92,7 +92,7 @@ def compile_integer(
 
 
 def _driven(
-    network: Network, calibration: npt.NDArray[np.integer] | None, task: str | Task | Corpus | Dataset | None, seed: int
+    network: Network, calibration: AnyInts | None, task: str | Task | Corpus | Dataset | None, seed: int
 ) -> tuple[Network, SpikeTrain, str]:
     """Return the network with its steps and input format in the meta, what it does, and by which inputs."""
     own = network.inputs
@@ -121,9 +121,7 @@ def _data_meta(network: Network, data: CalibrationData) -> dict[str, object]:
     return meta | {"task": data.task} if data.task else meta
 
 
-def _input_meta(
-    network: Network, payloads: npt.NDArray[np.integer] | None, encoding: str | None = None
-) -> dict[str, object]:
+def _input_meta(network: Network, payloads: AnyInts | None, encoding: str | None = None) -> dict[str, object]:
     """Return ``input`` of the meta: which population, the bits of its payloads (0: binary spikes), and the code of samples."""
     names = [p.name for p in network.populations if p.model == INPUT_MODEL]
     if len(names) != 1:
@@ -183,7 +181,7 @@ def _inputs_of(network: Network, program: Program) -> SpikeTrain | None:
     return SpikeTrain(own.ptr, ids, own.payload)
 
 
-def _as_given(network: Network, chip: Chip, rates: Mapping[str, npt.NDArray[np.float64]]) -> MappedNetwork:
+def _as_given(network: Network, chip: Chip, rates: Mapping[str, Floats]) -> MappedNetwork:
     """Return the network on its own cores."""
     program = program_as_given(network, chip)
     resources = usage(program, chip)
@@ -192,9 +190,7 @@ def _as_given(network: Network, chip: Chip, rates: Mapping[str, npt.NDArray[np.f
     return MappedNetwork(program, resources, _given_figures(network, chip, rates, program))
 
 
-def _given_figures(
-    network: Network, chip: Chip, rates: Mapping[str, npt.NDArray[np.float64]], program: Program
-) -> dict[str, object]:
+def _given_figures(network: Network, chip: Chip, rates: Mapping[str, Floats], program: Program) -> dict[str, object]:
     rate = np.concatenate([rates[p.name] for p in network.populations])
     axons, per_spike = axon_table(program), reach(program, chip.topology)
     source = np.repeat(np.arange(rate.size), axons.fan_cores)

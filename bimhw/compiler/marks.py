@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping.network import Network
+from simulator.base.arrays import Floats
 from simulator.base.names import INPUT_MODEL
 
 _CYCLE = 97  # of the factors, so that neurons that change places are seen
@@ -41,7 +42,7 @@ def _mark(values: npt.ArrayLike, size: int) -> float:
     return float(np.mean(spread * (1 + np.arange(spread.size) % _CYCLE / _CYCLE))) if spread.size else 0.0
 
 
-def _finite(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def _finite(values: npt.ArrayLike) -> Floats:
     """Return values in a row; a threshold that is never reached is infinite, and JSON has no such number."""
     flat = np.asarray(values, np.float64).reshape(-1)
     return np.nan_to_num(flat, nan=0.0, posinf=_ENDLESS, neginf=-_ENDLESS)

@@ -10,7 +10,6 @@ import math
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.fixed import weight_limit
@@ -20,6 +19,7 @@ from mapping.limits import check_capabilities
 from mapping.network import Network
 from mapping.patterned import PatternProjection
 from mapping.words import dense_bits, sparse_bits
+from simulator.base.arrays import Floats
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
 from simulator.neurons.base import get
@@ -52,7 +52,7 @@ def _stored(network: Network, q: Projection, options: CompileOptions) -> Project
 def _lowered(network: Network, p: Population, options: CompileOptions) -> Population:
     if p.model == INPUT_MODEL:
         return p
-    units: dict[str, npt.NDArray[np.float64]] = {}
+    units: dict[str, Floats] = {}
     for port in get(p.model).ports:
         into = [q for q in network.projections if q.target == p.name and q.port == port]
         peak = max((q.peak for q in into if isinstance(q, PatternProjection)), default=0.0)

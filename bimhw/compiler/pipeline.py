@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.advice import Stored, advice
 from bimhw.compiler.calibrate import Calibration, calibrate, chip_steps
@@ -34,6 +33,7 @@ from mapping.limits import check_capabilities
 from mapping.mapper import map_network, with_relay_rates
 from mapping.network import Network
 from mapping.spec import check_network, with_defaults
+from simulator.base.arrays import AnyInts, Floats
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.chips.system import with_chips
@@ -45,7 +45,7 @@ def compile(
     model: Any,
     chip: str | Chip = "loihi2",
     *,
-    calibration: npt.NDArray[np.integer[Any]] | None = None,
+    calibration: AnyInts | None = None,
     task: str | Task | Corpus | Dataset | None = None,
     data: Dataset | str | Path | object = None,
     bits: int | None = None,
@@ -178,7 +178,7 @@ def _input_scales(network: Network) -> dict[str, float]:
     return {p.name: entry.scale_of(p.name) for p in input_populations(network.populations)}
 
 
-def _values(network: Network, data: CalibrationData) -> dict[str, npt.NDArray[np.float64]]:
+def _values(network: Network, data: CalibrationData) -> dict[str, Floats]:
     scales = _input_scales(network)
     given = by_input(data.payloads, network.populations)
     return {name: given[name].astype(np.float64) * scale for name, scale in scales.items()}

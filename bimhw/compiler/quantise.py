@@ -13,18 +13,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.calibrate import Drive
 from bimhw.compiler.fixed import store, weight_fracs, weight_limit, weight_scales
 from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.row_errors import Received, row_errors
 from mapping.words import dense_bits, sparse_bits
+from simulator.base.arrays import I32, AnyInts, Floats, Integers
 from simulator.base.errors import FitError
 from simulator.program.graph import Population, Projection
 from simulator.program.shared import SharedProjection, first_of_channel, magnitudes, with_weights
 
-Floats = npt.NDArray[np.float64]
 _MAX_EXPONENT = 15
 _ACCUMULATOR_BITS = 30  # magnitude that sums of weights may take of the 32 bits
 _MUCH = (
@@ -166,7 +165,7 @@ class Synapses:
 
     values: Floats
     scale: float
-    rows: npt.NDArray[np.integer]
+    rows: AnyInts
     mean: Floats
     variance: Floats
 
@@ -183,9 +182,7 @@ def _synapses(q: Projection, scale: float, drive: Drive | None, n_target: int) -
     return Synapses(values, scale, q.targets, mean[source], variance[source])
 
 
-def _shared_synapses(
-    q: SharedProjection, values: Floats, scale: float, rows: npt.NDArray[np.integer], power: Floats
-) -> Synapses:
+def _shared_synapses(q: SharedProjection, values: Floats, scale: float, rows: AnyInts, power: Floats) -> Synapses:
     """Estimate a shared kernel's words: the expected square of what arrives, summed over the sources of a row.
 
     Sources are taken as independent and of mean 0, since a row stands for many targets.
@@ -282,12 +279,10 @@ def _relative_rms(miss: Floats, value: Floats) -> float:
     return float(np.sqrt(np.mean(miss * miss) / power)) if power > 0 else 0.0
 
 
-def _integer(
-    q: Projection, stored: npt.NDArray[np.int32], n_target: int, exponent: int, options: CompileOptions
-) -> Projection:
+def _integer(q: Projection, stored: I32, n_target: int, exponent: int, options: CompileOptions) -> Projection:
     """Return the integer projection in the layout that takes less memory; sparse drops weights that became 0."""
     kind = np.int8 if options.bits <= 8 else np.int16
-    weights: npt.NDArray[np.signedinteger] = stored.astype(kind)
+    weights: Integers = stored.astype(kind)
     if isinstance(q, SharedProjection):
         layout = "conv" if q.layout == "conv" and options.layout == "auto" else "sparse"
         return with_weights(q, weights, exponent=exponent, weight_bits=options.bits, layout=layout)

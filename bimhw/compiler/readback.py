@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.models.bim.config import BimConfig, config_from, parameter_shapes
+from simulator.base.arrays import Array, Floats
 from simulator.base.errors import InputError
 from simulator.plasticity.forward import ChipForward
 from simulator.plasticity.layers.net import Layer, filled, learning_net, live_synapses
@@ -16,7 +16,7 @@ from simulator.program.program import Program
 if TYPE_CHECKING:
     from bimhw.models.bim.net import BimNet
 
-Arrays = dict[str, npt.NDArray[Any]]
+Arrays = dict[str, Array]
 _PORTS = (("in", "b_z"), ("delta", "b_d"), ("c", "b_c"))  # s6: the first two, and B and C from their own neurons
 
 
@@ -85,10 +85,10 @@ def model_of(program: Program) -> BimNet:
     return model
 
 
-def _real(forward: ChipForward, k: int) -> npt.NDArray[np.float64]:
+def _real(forward: ChipForward, k: int) -> Floats:
     return np.asarray(forward.weights[k] * forward.units[k])
 
 
-def _bias(forward: ChipForward, population: str, name: str) -> npt.NDArray[np.float64]:
+def _bias(forward: ChipForward, population: str, name: str) -> Floats:
     row, unit = forward.bias(population, name)
     return np.asarray(row * unit)

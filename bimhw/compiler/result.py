@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from mapping.network import Network
+from simulator.base.arrays import Floats
 from simulator.base.shown import Shown, Value
 from simulator.program.program import Program
 
@@ -33,7 +31,7 @@ class CompileResult(Shown):
     network: Network
     float_network: Network
     report: Mapping[str, Any]
-    rates: Mapping[str, npt.NDArray[np.float64]]
+    rates: Mapping[str, Floats]
 
     def _facts(self) -> Mapping[str, Value]:
         r = self.report

@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from simulator.base.arrays import AnyInts, Floats
 
 
 class Received:
@@ -27,9 +26,7 @@ class Received:
         plane: neurons that share a row: those of a channel where kernels are shared, else 1.
     """
 
-    def __init__(
-        self, rows: npt.NDArray[np.integer], mean: Floats, variance: Floats, n_target: int, plane: int
-    ) -> None:
+    def __init__(self, rows: AnyInts, mean: Floats, variance: Floats, n_target: int, plane: int) -> None:
         self.rows, self.mean, self.variance, self.n_target, self.plane = rows, mean, variance, n_target, plane
 
     def power(self, values: Floats) -> Floats:

@@ -6,6 +6,7 @@ import numpy as np
 
 from mapping.network import Network
 from mapping.objective import SAMPLE_STEPS
+from simulator.base.arrays import AnyInts
 from simulator.function import run
 from simulator.program.entries import input_ids
 from simulator.program.program import Program
@@ -14,7 +15,7 @@ from simulator.program.spikes import SpikeTrain
 _WARM_UP = 32  # steps before the sample
 
 
-def sample_spikes(integer: Network, payloads: np.typing.NDArray[np.integer], seed: int = 0) -> SpikeTrain:
+def sample_spikes(integer: Network, payloads: AnyInts, seed: int = 0) -> SpikeTrain:
     """Run an integer network on calibration payloads, one sample after another, and return the events of the last steps.
 
     Args:

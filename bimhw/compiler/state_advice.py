@@ -11,14 +11,12 @@ import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.options import CompileOptions
 from mapping.network import Network
 from simulator.program.graph import Population
 
-Floats = npt.NDArray[np.float64]
 LIMIT = 1 / 32  # step over threshold from which advice is given
 OUTLIER = 32.0  # times the layer's median
 MARK = " of its threshold"  # in every sentence of advice

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.costs.counted import CountedLearning
 from mapping.copies import replicate
+from simulator.base.arrays import I64
 from simulator.chips.chip import Chip
 from simulator.function.counting import Counter, Tally
 from simulator.program.activity import Activity, Count
@@ -20,7 +20,6 @@ from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 from simulator.timing.run import run_timing
 
-I64 = npt.NDArray[np.int64]
 TIMED_STEPS = 512  # chip steps that are timed; steps of other samples are taken to be alike
 _BY_PLACE = ("packets_in_tile", "hops_ew", "hops_ns", "hops_chip")
 

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.costs.counted_work import LearningCounter, Share, Shares, whole
 from bimhw.costs.plan import CHIP_FORMS, SHARED_FORMS, ChipForm, LearningPlan, Shape
+from simulator.base.arrays import I64, Floats
 from simulator.base.errors import FitError
 from simulator.chips.chip import Chip
 from simulator.function.counting import Counter, Tally
@@ -30,8 +30,6 @@ from simulator.timing.run import run_timing
 
 __all__ = ["CHIP_FORMS", "ChipForm", "CountedLearning", "LearningPlan", "count_learning", "count_learnt", "forms_of"]
 
-I64 = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 NONE, ALL = Share(0.0, 0.0, 0.0, 0.0), Share(1.0, 1.0, 1.0, 1.0)
 # Spikes of neurons that learn, over those of inference: 1.03 to 1.19 in the tests.
 FEW_SPIKES, MANY_SPIKES = 0.75, 1.5

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.costs.plan import LearningPlan, Shape
+from simulator.base.arrays import I64, AnyFloats, Bools, Floats
 from simulator.chips.chip import Chip
 from simulator.plasticity.layers.net import Layer, Net, live_synapses
 from simulator.plasticity.layers.parts import Part, parts_of
@@ -18,9 +18,6 @@ from simulator.plasticity.words.counts import TOUCHED
 from simulator.program.activity import Count
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
-
-I64 = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 class Share(NamedTuple):
@@ -92,7 +89,7 @@ class Book:
         }
 
 
-def whole(values: npt.NDArray[np.floating[Any]]) -> I64:
+def whole(values: AnyFloats) -> I64:
     """Round so that the sum is the rounded sum: running totals are rounded, their differences are returned."""
     running = np.rint(np.concatenate([[0.0], np.cumsum(values)]))
     return np.diff(running).astype(np.int64)
@@ -171,7 +168,7 @@ class LearningCounter:
             self._add("events", name, part, ends + 1, self._replayed(events, mine.sum(axis=(0, 2)) * spiking, due))
             self._update(name, part, list(ends + 1), 1, live.shape[1], float(mine.sum()), ("b",), reached=1.0)
 
-    def _live(self, projections: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    def _live(self, projections: tuple[int, ...]) -> Bools:
         return np.stack([live_synapses(self.program, k) for k in projections])
 
     def _spiking(self, layer: Layer) -> Floats:
@@ -194,7 +191,7 @@ class LearningCounter:
         return rows[0], rows[1], rows[2]
 
     def _sweeps(
-        self, layer: Layer, part: Part, live: npt.NDArray[np.bool_], events: tuple[I64, I64, I64], visit: int,
+        self, layer: Layer, part: Part, live: Bools, events: tuple[I64, I64, I64], visit: int,
         due: list[tuple[int, int]],
     ) -> None:  # fmt: skip
         shape, name, costs = self.shape, layer.population.name, KERNEL_OPERATIONS[layer.psp]

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.decode import encode
 from bimhw.costs.counted import CountedLearning, count_learning, count_learnt
@@ -20,6 +19,7 @@ from bimhw.tasks import load_named
 from bimhw.tasks.base import Split, Task
 from bimhw.tasks.dataset import Dataset
 from bimhw.tasks.sources.text import Corpus
+from simulator.base.arrays import I64
 from simulator.base.errors import BimhwError, InputError
 from simulator.chips.chip import Chip
 from simulator.function import run_samples
@@ -37,7 +37,6 @@ from simulator.timing.run import run_timing
 
 MOST_STEPS = 4_000  # of the samples that are learnt by themselves, where counts alone would not do: about 4 s of CPU
 MOST_WORDS = 400_000_000  # synapses x these steps: the same time on large networks
-I64 = npt.NDArray[np.int64]
 Totals = Mapping[str, float]
 _TIME = "time"
 _SAME = {"state_resets"}  # between samples, whatever they are

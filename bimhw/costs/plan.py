@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.plasticity.layers.net import Net
 from simulator.program.activity import Activity
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
-I64 = npt.NDArray[np.int64]
 ChipForm = Literal["dense", "seq", "tr", "blk"]
 CHIP_FORMS: tuple[ChipForm, ...] = ("dense", "seq", "tr", "blk")
 SHARED_FORMS: tuple[ChipForm, ...] = (

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.model_meta import INPUT, READOUT, model_meta
 from mapping.network import Network
+from simulator.base.arrays import Array, Floats
 from simulator.base.errors import FitError
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons import bim_complex, bim_d, s6
@@ -25,7 +25,7 @@ from simulator.program.graph import Population, Projection, dense_to_csr
 if TYPE_CHECKING:
     from bimhw.models.bim.config import BimConfig
 
-Arrays = Mapping[str, npt.NDArray[Any]]
+Arrays = Mapping[str, Array]
 _PORTS = {"s6": (("z", "w_in"), ("d", "w_delta"))}
 _OWN_PORTS = (("z", "w_in"), ("d", "w_delta"), ("c", "w_c"))  # of the kinds whose neurons own all their parameters
 _STEPS = {"diag": 1, "complex": 1, "s6": 2}  # chip steps of a layer
@@ -83,7 +83,7 @@ def layer_network(config: BimConfig, arrays: Arrays) -> Network:
     return Network("float", tuple(populations), tuple(projections), meta)
 
 
-def readout_network(weight: npt.NDArray[Any], bias: npt.NDArray[Any], k: float) -> Network:
+def readout_network(weight: Array, bias: Array, k: float) -> Network:
     """Return the float network of a readout alone: W of a leaky average (decay k) of its inputs, plus a bias."""
     n_out, n_in = weight.shape
     entry = Population(INPUT, INPUT_MODEL, n_in, role="input", shape=(n_in,))
@@ -139,7 +139,7 @@ def _layer(config: BimConfig, arrays: Arrays, layer: int) -> Population:
     return Population(layer_name(layer), model, size, params, layer=_number(config, layer), shape=(size,))
 
 
-def _complex_params(config: BimConfig, arrays: Arrays, layer: int) -> dict[str, npt.NDArray[np.float64]]:
+def _complex_params(config: BimConfig, arrays: Arrays, layer: int) -> dict[str, Floats]:
     """Return rotation and gain of a ``complex`` layer, with its norm folded into the neurons' constants."""
     from bimhw.models.bim.complex_state import fold
 
@@ -184,9 +184,7 @@ def _into_layer(config: BimConfig, arrays: Arrays, layer: int) -> list[Projectio
     return out
 
 
-def _from_below(
-    config: BimConfig, layer: int, target: str, port: str, matrix: npt.NDArray[Any], delay: int
-) -> list[Projection]:
+def _from_below(config: BimConfig, layer: int, target: str, port: str, matrix: Array, delay: int) -> list[Projection]:
     """Project a matrix [target, M] from the input's taps, or from the layer below."""
     out = []
     taps = config.input_delays if layer == 0 else (0,)
@@ -197,12 +195,12 @@ def _from_below(
     return out
 
 
-def _masked(arrays: Arrays, name: str) -> npt.NDArray[Any]:
+def _masked(arrays: Arrays, name: str) -> Array:
     mask = arrays.get(name.replace(".w_", ".mask_"))
     return arrays[name] if mask is None else np.where(mask, arrays[name], 0.0)
 
 
-def _dense(name: str, source: str, target: str, port: str, matrix: npt.NDArray[Any], delay: int) -> Projection:
+def _dense(name: str, source: str, target: str, port: str, matrix: Array, delay: int) -> Projection:
     indptr, indices, weights = dense_to_csr(matrix)
     return Projection(name, source, target, port, indptr, indices, weights, delay)
 

@@ -6,17 +6,15 @@ Layer l (from 1) is l steps late. LIF becomes the model ``leaky``, ALIF ``adapti
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.model_meta import INPUT, READOUT, model_meta
 from bimhw.models.leaky.config import LeakyConfig
 from bimhw.models.registry import Arrays
 from mapping.network import Network
+from simulator.base.arrays import AnyFloats, Floats
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons import leaky
 from simulator.program.graph import Population, Projection, dense_to_csr
-
-Floats = npt.NDArray[np.float64]
 
 
 def leaky_network(config: LeakyConfig, arrays: Arrays) -> Network:
@@ -59,5 +57,5 @@ def _filled(params: dict[str, float], size: int) -> dict[str, Floats]:
     return {name: np.full(size, value) for name, value in params.items()}
 
 
-def _dense(name: str, source: str, target: str, matrix: npt.NDArray[np.floating]) -> Projection:
+def _dense(name: str, source: str, target: str, matrix: AnyFloats) -> Projection:
     return Projection(name, source, target, "in", *dense_to_csr(np.asarray(matrix, np.float64)))

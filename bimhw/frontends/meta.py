@@ -7,12 +7,12 @@ its train, and sends the count to the readout in every step.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.model_meta import INPUT, READOUT, model_meta
 from bimhw.models.meta.config import MetaConfig
 from bimhw.models.registry import Arrays
 from mapping.network import Network
+from simulator.base.arrays import AnyFloats
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.lz76 import model_name
 from simulator.neurons.meta_neuron import LEARNT, META
@@ -47,5 +47,5 @@ def meta_network(config: MetaConfig, arrays: Arrays) -> Network:
     return Network("float", tuple(populations), tuple(projections), model_meta(config.family, config))
 
 
-def _dense(source: str, target: str, matrix: npt.NDArray[np.floating]) -> Projection:
+def _dense(source: str, target: str, matrix: AnyFloats) -> Projection:
     return Projection(f"{target}.in", source, target, "in", *dense_to_csr(np.asarray(matrix, np.float64)))

@@ -19,12 +19,12 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.npz_blocks import SYNAPSES, read_blocks
 from mapping.network import Network
 from mapping.words import value_bits
 from simulator.base import host_memory
+from simulator.base.arrays import I32, I64, AnyInts, Array
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz
 from simulator.base.misplaced import WAY_IN
@@ -150,8 +150,8 @@ def _length(archive: zipfile.ZipFile, name: str) -> int:
     return int(np.prod(shape))
 
 
-def _array(a: dict[str, Any], name: str, where: str, shape: tuple[int, ...] | None = None) -> npt.NDArray[Any]:
-    value: npt.NDArray[Any] = a[name]
+def _array(a: dict[str, Any], name: str, where: str, shape: tuple[int, ...] | None = None) -> Array:
+    value: Array = a[name]
     if value.dtype.kind not in "iu":
         raise InputError(f"{where}: {name}", f"has type {value.dtype}; it must hold integers")
     if shape is None and value.ndim != 1:
@@ -185,9 +185,7 @@ def _check_rows(a: dict[str, Any], where: str, synapses: int | None) -> int:
     return int(indptr.size - 1)
 
 
-def _targets(
-    indices: npt.NDArray[Any], indptr: npt.NDArray[np.int64], n_in: int, n: int, where: str
-) -> npt.NDArray[np.int32]:
+def _targets(indices: Array, indptr: I64, n_in: int, n: int, where: str) -> I32:
     """Count targets from the first LIF neuron, int32; 32-bit arrays are changed in place."""
     row, bad = _first_bad_row(indptr, indices, n_in, n)
     if row >= 0:
@@ -228,7 +226,7 @@ def _populations(a: dict[str, Any], n_in: int, n: int, where: str) -> tuple[Popu
 
 
 def _projections(
-    indptr: npt.NDArray[np.int64], indices: npt.NDArray[np.int32], weights: npt.NDArray[np.integer], n_in: int,
+    indptr: I64, indices: I32, weights: AnyInts, n_in: int,
     like: tuple[Projection, ...],
 ) -> tuple[Projection, ...]:  # fmt: skip
     """Synapses of the inputs, if there are any, and of the neurons."""
@@ -242,7 +240,7 @@ def _projections(
     return tuple(found)
 
 
-def _scaled(value: npt.NDArray[Any], name: str, where: str) -> npt.NDArray[np.int32]:
+def _scaled(value: Array, name: str, where: str) -> I32:
     """Scale weight units to V units; with room for the decay before step 0."""
     top = (2**31 - 1) * 7 // 8 >> SCALE_SHIFT
     worst = int(np.abs(value.astype(np.int64)).max(initial=0))
@@ -251,7 +249,7 @@ def _scaled(value: npt.NDArray[Any], name: str, where: str) -> npt.NDArray[np.in
     return value.astype(np.int32) << SCALE_SHIFT
 
 
-def _core(value: npt.NDArray[Any], n: int, where: str) -> npt.NDArray[np.int32]:
+def _core(value: Array, n: int, where: str) -> I32:
     if value.dtype.kind not in "iu" or value.shape != (n,):
         raise InputError(f"{where}: core", f"has type {value.dtype} and shape {value.shape}; it must be {n} integers")
     if int(value.min()) < 0 or int(value.max()) >= 2**31:

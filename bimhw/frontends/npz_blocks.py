@@ -15,18 +15,15 @@ from typing import IO, Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from mapping.words import value_bits
+from simulator.base.arrays import I64, U16, AnyInts
 from simulator.base.errors import InputError
 from simulator.program.blocks import Pointers, n_blocks, of_blocks, place_blocks, pointer_type
 from simulator.program.graph import Projection
 
 SYNAPSES = ("indices", "weights")
 _PIECE = 1 << 20  # entries
-
-I64 = npt.NDArray[np.int64]
-Integers = npt.NDArray[np.integer]
 
 
 def read_blocks(path: Path, indptr: I64, n_in: int, like: tuple[Projection, ...]) -> tuple[Projection, ...]:
@@ -70,9 +67,7 @@ def _count(archive: zipfile.ZipFile, indptr: I64, n_in: int, ptr: Pointers, wher
             at += piece.size
 
 
-def _place(
-    archive: zipfile.ZipFile, indptr: I64, n_in: int, ptr: Pointers, where: str
-) -> tuple[npt.NDArray[np.uint16], Integers]:
+def _place(archive: zipfile.ZipFile, indptr: I64, n_in: int, ptr: Pointers, where: str) -> tuple[U16, AnyInts]:
     total = int(indptr[-1])
     with _array(archive, "indices", total, where) as targets, _array(archive, "weights", total, where) as words:
         first = next(words)
@@ -86,7 +81,7 @@ def _place(
 
 
 @contextmanager
-def _array(archive: zipfile.ZipFile, name: str, size: int, where: str) -> Iterator[Iterator[Integers]]:
+def _array(archive: zipfile.ZipFile, name: str, size: int, where: str) -> Iterator[Iterator[AnyInts]]:
     """Open an array of integers; yields its pieces."""
     form: Any = np.lib.format  # untyped in numpy
     with archive.open(f"{name}.npy") as stream:
@@ -99,17 +94,15 @@ def _array(archive: zipfile.ZipFile, name: str, size: int, where: str) -> Iterat
         yield _pieces(stream, dtype, size)
 
 
-def _pieces(stream: IO[bytes], dtype: np.dtype[np.integer], size: int) -> Iterator[Integers]:
+def _pieces(stream: IO[bytes], dtype: np.dtype[np.integer], size: int) -> Iterator[AnyInts]:
     for at in range(0, size, _PIECE):
         data = stream.read(min(_PIECE, size - at) * dtype.itemsize)
-        piece: Integers = np.frombuffer(data, dtype)
+        piece: AnyInts = np.frombuffer(data, dtype)
         yield piece.astype(dtype.newbyteorder("="), copy=False)
 
 
 @numba.njit(cache=True, nogil=True)
-def _count_piece(
-    indptr: I64, piece: Integers, at: int, row: int, last: int, low: int, out: Pointers
-) -> tuple[int, int]:
+def _count_piece(indptr: I64, piece: AnyInts, at: int, row: int, last: int, low: int, out: Pointers) -> tuple[int, int]:
     """Count a piece that begins at place `at`; returns (row, last target), the row as -1 - row where a target is wrong."""
     high = indptr.size - 1
     for k in range(piece.size):
@@ -126,8 +119,8 @@ def _count_piece(
 
 @numba.njit(cache=True, nogil=True)
 def _place_piece(
-    indptr: I64, piece: Integers, words: Integers, at: int, row: int, block: int, place: int, low: int, ptr: Pointers,
-    indices: npt.NDArray[np.uint16], weights: Integers,
+    indptr: I64, piece: AnyInts, words: AnyInts, at: int, row: int, block: int, place: int, low: int, ptr: Pointers,
+    indices: U16, weights: AnyInts,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Put a piece that begins at place `at` where it belongs; returns (row, block, next place in it)."""
     for k in range(piece.size):

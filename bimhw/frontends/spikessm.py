@@ -9,7 +9,7 @@ between them takes. Shifts against the model's steps: 1 for the encoder, 2 l and
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from bimhw.frontends.model_meta import INPUT, READOUT, model_meta
 from bimhw.models.spikessm.config import PSpikeConfig
 from mapping.network import Network
+from simulator.base.arrays import Array, Floats
 from simulator.base.errors import FitError
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.p_spike_ssm import CLAMP_FUSE, model_name
@@ -25,7 +26,7 @@ from simulator.program.graph import Population, Projection, dense_to_csr
 if TYPE_CHECKING:
     pass
 
-Arrays = Mapping[str, npt.NDArray[Any]]
+Arrays = Mapping[str, Array]
 ENCODER = "encoder"
 _LONGEST_WAIT = 63  # a word of 6 bits
 
@@ -73,7 +74,7 @@ def p_spikessm_network(config: PSpikeConfig, arrays: Arrays) -> Network:
     return Network("float", tuple(populations), tuple(projections), model_meta(config.family, config))
 
 
-def poles(own: Arrays) -> tuple[npt.NDArray[np.complex128], npt.NDArray[np.float64]]:
+def poles(own: Arrays) -> tuple[npt.NDArray[np.complex128], Floats]:
     """Return lambda and gamma [H, N] of a layer from its parameters; see `bimhw.models.spikessm.net`."""
     step = np.exp(own["log_step"])[:, None]
     log_size = -step * np.exp(own["log_decay"])
@@ -90,7 +91,7 @@ def _neurons(config: PSpikeConfig, layer: int, own: Arrays) -> Population:
     return Population(layer_name(layer), model_name(config.n_states), size, params, layer=number, shape=(size,))
 
 
-def _fuse(config: PSpikeConfig, layer: int, bias: npt.NDArray[Any]) -> Population:
+def _fuse(config: PSpikeConfig, layer: int, bias: Array) -> Population:
     params = {"b": bias, "kappa": np.asarray(config.clamp, np.float64)}
     size, number = config.width, config.latency(layer) + 1
     return Population(fuse_name(layer), CLAMP_FUSE, size, params, layer=number, shape=(size,))
@@ -102,7 +103,7 @@ def _readout(config: PSpikeConfig, arrays: Arrays) -> Population:
     return Population(READOUT, "readout_li", size, params, layer=number, role="output", shape=(size,))
 
 
-def _dense(name: str, source: str, target: str, port: str, matrix: npt.NDArray[Any]) -> Projection:
+def _dense(name: str, source: str, target: str, port: str, matrix: Array) -> Projection:
     return Projection(name, source, target, port, *dense_to_csr(matrix))
 
 

@@ -9,7 +9,6 @@ Batch norm and affine become gain and shift of the sampler.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.model_meta import INPUT, READOUT, model_meta
 from bimhw.frontends.spikessm import _dense, _one_to_one, layer_name
@@ -17,12 +16,12 @@ from bimhw.models.registry import Arrays
 from bimhw.models.spikessm.legs import discretise
 from bimhw.models.spikessm.s4_config import S4SpikeConfig
 from mapping.network import Network
+from simulator.base.arrays import Floats
 from simulator.base.errors import FitError
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.p_spike_s4 import FUSE, MEAN, MODE_PARAMS, SAMPLER, model_name
 from simulator.program.graph import Population, Projection
 
-Floats = npt.NDArray[np.float64]
 _LONGEST_WAIT = 63  # a word of 6 bits
 _EPSILON = 1e-5  # below the root of the norm
 

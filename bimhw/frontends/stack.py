@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
 from bimhw.frontends.chain import flat_layers
@@ -21,10 +20,10 @@ from bimhw.frontends.nir.read import build_graph
 from bimhw.models.stack import Neuron, Recurrent
 from bimhw.models.tensors import as_array
 from mapping.network import Network
+from simulator.base.arrays import Floats
 from simulator.base.errors import FitError, InputError
 from simulator.neurons import leaky
 
-Floats = npt.NDArray[np.float64]
 Fields = dict[str, Any]
 INPUT, OUTPUT = "input", "output"
 _SUPPORTED = "Linear, Conv1d, Conv2d, AvgPool2d, Flatten, Identity, Dropout, Sequential and bimhw.models.stack"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -13,6 +12,7 @@ from torch.nn import functional
 from bimhw.models.nets import Net
 from bimhw.tasks.base import Split, Task
 from bimhw.tasks.metrics import decisions
+from simulator.base.arrays import F32, I64
 
 _BATCH = 512
 
@@ -32,8 +32,8 @@ class Evaluation:
     accuracy: float
     loss: float
     rates: tuple[float, ...]
-    predictions: npt.NDArray[np.int64]
-    scores: npt.NDArray[np.float32]
+    predictions: I64
+    scores: F32
 
 
 def inputs(split: Split, task: Task, like: Tensor) -> Tensor:

@@ -14,17 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from bimhw.learning.event_prop import EventNeurons, Events, Floats, event_gradient, run_events
+from bimhw.learning.event_prop import EventNeurons, Events, event_gradient, run_events
 from bimhw.models.event.config import EventConfig
 from bimhw.models.event.net import EventNet, EventRun
+from simulator.base.arrays import I64, Floats
 from simulator.base.errors import InputError
-
-Ints = npt.NDArray[np.int64]
 
 
 def event_form(net: EventNet) -> Callable[[Tensor], EventRun]:
@@ -121,7 +119,7 @@ def _in_steps(events: Events, config: EventConfig, steps: int) -> Floats:
     return out
 
 
-def _response(events: Events, config: EventConfig, steps: int) -> tuple[Ints, Ints, Floats, Floats]:
+def _response(events: Events, config: EventConfig, steps: int) -> tuple[I64, I64, Floats, Floats]:
     """Return the K spikes of the top layer, their neurons, and eps [T, K] and its slope at the end of each step."""
     first = config.n_in + sum(config.hidden[:-1])
     spikes = np.flatnonzero(events.sources >= first)

@@ -25,9 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.learning.event_kernels import gradient_kernel, run_kernel
+from simulator.base.arrays import I64, Floats
 from simulator.base.errors import InputError
-
-Floats = npt.NDArray[np.float64]
 
 
 class EventNeurons(msgspec.Struct, frozen=True):
@@ -64,7 +63,7 @@ class Events:
     """
 
     times: Floats
-    sources: npt.NDArray[np.int64]
+    sources: I64
     slopes: Floats
     sizes: Floats
     n_in: int

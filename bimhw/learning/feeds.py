@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -22,11 +21,11 @@ from bimhw.learning.stream import Shown, StreamTrainer
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet, Init
 from bimhw.tasks.base import Task
-from bimhw.tasks.features.audio import Floats
 from bimhw.tasks.sources.connected import digit_errors
 from bimhw.tasks.sources.fsdd import SpokenDigits
 from bimhw.tasks.sources.text import Corpus
 from bimhw.tasks.sources.transcripts import Transcribed
+from simulator.base.arrays import F32, I64
 from simulator.base.errors import InputError
 
 
@@ -79,7 +78,7 @@ class DigitStream:
         self._number, self._lanes = 0, self._dealt(self._draw(0))
         self.steps = min(len(x) for x, _ in self._lanes)
 
-    def _dealt(self, strings: Strings) -> list[tuple[Floats, npt.NDArray[np.int64]]]:
+    def _dealt(self, strings: Strings) -> list[tuple[F32, I64]]:
         n = self.settings.batch
         return [(np.concatenate(strings.inputs[lane::n]), np.concatenate(strings.labels[lane::n])) for lane in range(n)]
 

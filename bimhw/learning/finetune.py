@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -36,6 +35,7 @@ from bimhw.models.io import check_output, load_model, save_model
 from bimhw.models.tensors import as_array
 from bimhw.tasks.base import Task
 from bimhw.tasks.own import OwnSamples, own_samples
+from simulator.base.arrays import I64, Floats
 from simulator.base.errors import InputError
 from simulator.base.shown import Shown
 from simulator.program.graph import csr_to_dense
@@ -57,7 +57,7 @@ class RoundedWeights:
         self._origins, self._shapes = _origins(net)
         self._runner = _Runner(net)
 
-    def values(self) -> dict[str, npt.NDArray[np.float64]]:
+    def values(self) -> dict[str, Floats]:
         """Return parameter name -> the real values of the stored integers."""
         network = module_network(self.net)
         scales = {INPUT: self.net.config.input_scale}
@@ -88,7 +88,7 @@ class RoundedWeights:
             parameters[name].copy_(torch.from_numpy(value))
 
 
-def _origins(net: BimNet) -> tuple[dict[str, npt.NDArray[np.int64]], dict[str, tuple[int, ...]]]:
+def _origins(net: BimNet) -> tuple[dict[str, I64], dict[str, tuple[int, ...]]]:
     """Find where the front end puts each weight: lower a model whose weights are their own numbers.
 
     Returns:

@@ -22,14 +22,13 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from bimhw.models.bim.net import BimNet
+from simulator.base.arrays import AnyFloats, Bools, Floats
 from simulator.base.errors import InputError
 
 Mode = Literal["resampled", "gated", "regrow"]
-Floats = npt.NDArray[np.float64]
 READOUT = "readout.weight"
 _REACH = 6.0  # sigmoid(-6) = 0.0025
 _EQUAL = 1e-6  # std(w) below this share of max |w|: the weights are equal to rounding
@@ -68,9 +67,9 @@ class MatrixPruner:
     def __init__(self, settings: PruneSettings, number: int = 0, start: float | None = None) -> None:
         self.settings, self.number, self.theta = settings, number, start
         self.calls = 0
-        self.mask: npt.NDArray[np.bool_] | None = None
+        self.mask: Bools | None = None
 
-    def call(self, weights: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
+    def call(self, weights: AnyFloats) -> Bools:
         """Do one step of controller and mask; True: the synapse is kept."""
         w = np.abs(weights.astype(np.float64))
         scale, largest = float(weights.std(dtype=np.float64)), float(w.max(initial=0.0))
@@ -110,7 +109,7 @@ class MatrixPruner:
         counter = np.array([0, 0, 0, self.calls], dtype=np.uint64)
         return np.random.Generator(np.random.Philox(key=key, counter=counter)).random(shape)
 
-    def _next(self, mask: npt.NDArray[np.bool_] | None, p: Floats, draw: Floats, w: Floats) -> npt.NDArray[np.bool_]:
+    def _next(self, mask: Bools | None, p: Floats, draw: Floats, w: Floats) -> Bools:
         mode, r = self.settings.mode, self.settings.turnover
         if mode == "gated":
             mask = np.ones(w.shape, dtype=bool) if mask is None else mask
@@ -119,7 +118,7 @@ class MatrixPruner:
             return draw >= p
         return np.where(mask, draw >= r * p, draw < r * (1 - p))
 
-    def _gate(self, mask: npt.NDArray[np.bool_], leaving: npt.NDArray[np.bool_], w: Floats) -> npt.NDArray[np.bool_]:
+    def _gate(self, mask: Bools, leaving: Bools, w: Floats) -> Bools:
         """Let go of at most what is missing to rho, the smallest first."""
         missing = round(self.settings.rho * mask.size) - int((~mask).sum())
         out = mask.copy()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -15,6 +13,7 @@ from bimhw.learning.evaluate import inputs
 from bimhw.learning.loop import Batch
 from bimhw.learning.objectives.classes import TaskBatches
 from bimhw.tasks.base import Split, Task
+from simulator.base.arrays import AnyInts
 from simulator.base.errors import InputError
 
 
@@ -31,7 +30,7 @@ class Reservoir:
             raise InputError("reservoir", f"of {capacity} samples", "Give at least 1")
         self.capacity, self.seen = capacity, 0
         self._rng = np.random.default_rng((seed, 0x5265))
-        self._x: list[npt.NDArray[np.integer[Any]]] = []
+        self._x: list[AnyInts] = []
         self._y: list[int] = []
 
     def __len__(self) -> int:

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy.typing as npt
-
 from bimhw.models.registry import config_from, config_to_json, family_of
 from bimhw.models.tensors import as_array
 from bimhw.models.torch_files import HASH_KEY, load_torch, save_torch
 from simulator.base import files, writing
+from simulator.base.arrays import Array
 from simulator.base.errors import InputError, UncheckedWarning
 from simulator.base.misplaced import WAY_IN, check_no_run_folder, check_readable_kind
 from simulator.base.reading import boundary, check_is_file
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 CONFIG_KEY = "bimhw.config"
 FORMAT_KEY = "bimhw.format"
 FORMAT = "2"  # with a content hash; files of format 1 have neither
-Arrays = dict[str, npt.NDArray[Any]]
+Arrays = dict[str, Array]
 _SUFFIXES = (".pt", ".safetensors")
 
 

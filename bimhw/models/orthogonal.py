@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.base.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Start = Literal["normal", "orthogonal", "local"]
-F64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +36,7 @@ class Orthogonal:
         errors: ||W W^T - I||_F before each iteration and after the last.
     """
 
-    weights: F64
+    weights: Floats
     errors: tuple[float, ...]
 
     @property

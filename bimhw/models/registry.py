@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.models.net_config import NetConfig as NetConfig
+from simulator.base.arrays import Array
 from simulator.base.errors import InputError
 from simulator.base.found import import_all
 from simulator.base.reading import boundary, parse_json
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from bimhw.models.training import Training
     from mapping.network import Network
 
-Arrays = Mapping[str, npt.NDArray[Any]]
+Arrays = Mapping[str, Array]
 Shapes = Mapping[str, tuple[int, ...]]
 DEFAULT: Final = "bim"
 _VERSION = "Was it written by another version?"
@@ -200,7 +200,7 @@ def _difference(missing: list[str], extra: list[str]) -> str:
     return " and ".join(parts)
 
 
-def _check_array(name: str, array: npt.NDArray[Any], shape: tuple[int, ...], where: str) -> None:
+def _check_array(name: str, array: Array, shape: tuple[int, ...], where: str) -> None:
     place = f"{where}: {name}"
     if array.shape != shape:
         raise InputError(place, f"has shape {array.shape}, the config asks for {shape}", "Retrain or fix the config")

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -16,6 +15,7 @@ from bimhw.models import stack
 from bimhw.models.bim.module import BimModule
 from bimhw.models.spikessm.module import PSpikeSSM
 from bimhw.models.stack_config import LayerSpec, Options, StackConfig
+from simulator.base.arrays import Array
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary
 
@@ -128,7 +128,7 @@ def _kind_of(layer: nn.Module) -> LayerKind | None:
 
 
 def build_stack(
-    config: StackConfig, arrays: Mapping[str, npt.NDArray[Any]], where: str, kinds: list[LayerKind] | None = None
+    config: StackConfig, arrays: Mapping[str, Array], where: str, kinds: list[LayerKind] | None = None
 ) -> nn.Sequential:
     """Return the stack of a config with its weights.
 
@@ -155,7 +155,7 @@ def _layers(config: StackConfig, kinds: list[LayerKind]) -> nn.Sequential:
     return nn.Sequential(*(build_layer(spec, kinds) for spec in config.layers))
 
 
-def _check_shapes(module: nn.Module, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+def _check_shapes(module: nn.Module, arrays: Mapping[str, Array]) -> None:
     for name, tensor in module.state_dict().items():
         if name not in arrays:
             raise ValueError(f"array {name!r} is missing")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.decode import encode, program_samples
 from bimhw.runs.execute import Run
@@ -15,14 +13,13 @@ from bimhw.runs.outputs import Figures, Outputs, beside_recorded, judged, reduce
 from bimhw.tasks.dataset import Dataset
 from bimhw.tasks.samples import Samples
 from mapping.network import Network
+from simulator.base.arrays import I32, Array, Floats
 from simulator.base.errors import InputError
 from simulator.program.entries import by_input, column_scales, input_populations, scale_facts
 from simulator.program.meta import ProgramOutput
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
-Floats = npt.NDArray[np.float64]
-Array = npt.NDArray[Any]
 ByOutput = dict[str, Floats]  # name of an output -> values [B, T, C]
 
 
@@ -32,7 +29,7 @@ class DataTrial:
 
     name: str
     samples: Samples
-    payloads: npt.NDArray[np.int32]
+    payloads: I32
     output: Outputs
     window: tuple[int, ...]
 

@@ -13,15 +13,14 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.runs.figures import AGAIN, check_figures, check_more
 from bimhw.runs.manifest import MoreFigures, RunManifest, RunResult
 from bimhw.runs.request import ENGINES, SYNCS
 from mapping.copies import copies_of
+from simulator.base.arrays import Array
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary
-from simulator.base.spool import Array
 from simulator.chips.chip import Chip, Topology
 from simulator.neurons.base import get
 from simulator.program.activity import MOST_COUNTED, Activity
@@ -181,7 +180,7 @@ def check_steps(steps: int, activity: Activity, path: Path) -> None:
         raise _other(path, "steps", steps, "the run's counters", activity.steps)
 
 
-def check_outputs(arrays: Mapping[str, npt.NDArray[Any]], samples: int, path: Path) -> None:
+def check_outputs(arrays: Mapping[str, Array], samples: int, path: Path) -> None:
     """Raise `InputError` unless outputs are numbers, one row a sample."""
     for name, values in arrays.items():
         if values.dtype.kind not in "iuf" or values.shape[:1] != (samples,):

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from mapping.copies import MARK, copies_of
+from simulator.base.arrays import I32
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
 Probe = tuple[str, str]
-Values = npt.NDArray[np.int32]
+Values = I32
 
 
 def rounds_of(program: Program, samples: int) -> int:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.runs.copies import apart, probes_of, side_by_side, values_apart
 from bimhw.runs.request import How, Probe, Request
 from bimhw.runs.workers import spreading
 from mapping.copies import copies_of
+from simulator.base.arrays import I32, I64
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.function import run_samples
@@ -43,7 +43,7 @@ class Run:
     """
 
     spikes: tuple[SpikeTrain, ...]
-    probes: Mapping[Probe, npt.NDArray[np.int32]]
+    probes: Mapping[Probe, I32]
     activity: Activity
     timing: TimingRun | None
     sampled: TimingSample | None = None
@@ -55,12 +55,12 @@ class Run:
         """Spikes of the whole run as one train: samples, or rounds of samples side by side, one after another."""
         return joined(self.spikes if self.rounds is None else self.rounds)
 
-    def timing_arrays(self) -> dict[str, npt.NDArray[np.int64]] | None:
+    def timing_arrays(self) -> dict[str, I64] | None:
         """Return the arrays that ``timing.npz`` of a run folder holds."""
         return None if self.timing is None else arrays_of(self.timing)
 
 
-def arrays_of(timing: TimingRun) -> dict[str, npt.NDArray[np.int64]]:
+def arrays_of(timing: TimingRun) -> dict[str, I64]:
     """Return what ``timing.npz`` of a run folder holds."""
     busy = timing.soma_busy_ticks + timing.synapse_busy_ticks
     arrays = {"step_ticks": timing.step_ticks, "core_busy": busy, "link_busy": timing.link_busy_ticks}

@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from msgspec import UNSET
 
 from bimhw.runs.condition import fault_figures, saturation_figures
 from bimhw.runs.copies import rounds_of
 from bimhw.runs.manifest import MoreFigures
 from mapping.copies import copies_of
+from simulator.base.arrays import I64, Array
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
-from simulator.base.spool import Array
 from simulator.neurons.base import get
 from simulator.program.activity import Activity
 from simulator.program.graph import Population
@@ -73,17 +72,13 @@ def hidden(program: Program) -> list[Population]:
     return [p for p in own if p.role == "hidden"] or own
 
 
-def timing_figures(
-    step_ticks: npt.NDArray[np.int64], tick_ns: float, samples: int, rounds: int | None = None
-) -> dict[str, float]:
+def timing_figures(step_ticks: I64, tick_ns: float, samples: int, rounds: int | None = None) -> dict[str, float]:
     """Return ticks and ns of a step, latency and throughput of a sample; `rounds` where samples run side by side."""
     by_sample = step_ticks.reshape(rounds or samples, -1).sum(axis=1)
     return time_figures(by_sample, step_ticks.size, int(step_ticks.max()), tick_ns, samples)
 
 
-def time_figures(
-    by_sample: npt.NDArray[np.int64], steps: int, longest: int, tick_ns: float, samples: int
-) -> dict[str, float]:
+def time_figures(by_sample: I64, steps: int, longest: int, tick_ns: float, samples: int) -> dict[str, float]:
     """Return what `timing_figures` does, from the ticks of each sample, the number of steps and the longest step."""
     total, latency_ns = int(by_sample.sum()), by_sample * tick_ns
     total_ns = float(total) * tick_ns

@@ -27,7 +27,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.runs.belonging import (
     Frame,
@@ -43,12 +42,13 @@ from bimhw.runs.belonging import (
     check_timing,
 )  # fmt: skip
 from bimhw.runs.figures import AGAIN, check_computed
+from simulator.base.arrays import Array, Floats
 from simulator.base.errors import InputError
 from simulator.base.files import may_be_whole, read_npz, write_npz
 from simulator.base.locks import held
 from simulator.base.misplaced import no_run_folder
 from simulator.base.reading import boundary, check_is_file, read_object
-from simulator.base.spool import Array, Spool
+from simulator.base.spool import Spool
 from simulator.base.writing import check_output_folder, os_errors, replacing_files, write_json
 from simulator.chips.chip import Chip
 from simulator.chips.rules import check_chip
@@ -200,7 +200,7 @@ class RunFolder:
         return arrays
 
 
-def rates_of_run(run: RunFolder) -> dict[str, npt.NDArray[np.float64]]:
+def rates_of_run(run: RunFolder) -> dict[str, Floats]:
     """Return the messages a step of each neuron in a run, by population, as the mapper takes them."""
     program, spikes = run.program(), run.spikes()
     counts = np.bincount(spikes.ids, minlength=program.n_neurons) / max(1, spikes.steps)

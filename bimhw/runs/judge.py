@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy.typing as npt
 
 from bimhw.runs.answers import DataTrial, float_network
 from bimhw.runs.condition import fault_figures
@@ -17,12 +16,12 @@ from bimhw.runs.manifest import RunResult
 from bimhw.runs.request import How
 from bimhw.runs.trials import Trial, beside_float
 from mapping.copies import copies_of, first_copy
+from simulator.base.arrays import Array
 from simulator.base.errors import InputError
 from simulator.program.activity import Activity
 from simulator.program.faults import Faults
 from simulator.program.program import Program
 
-Array = npt.NDArray[Any]
 Figures = dict[str, Any]
 
 

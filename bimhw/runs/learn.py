@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.runs.classes import task_for
 from bimhw.runs.course import Course
@@ -20,6 +19,7 @@ from bimhw.tasks.own import OwnSamples
 from mapping.copies import copies_of
 from mapping.learning_limits import check_learning
 from mapping.usage import Resource
+from simulator.base.arrays import I64
 from simulator.base.errors import InputError, unknown_name
 from simulator.base.heeded import refuse_unheeded
 from simulator.base.locks import held
@@ -321,7 +321,7 @@ def pruned_share(learner: Learner) -> dict[str, float]:
     }
 
 
-def step_labels(task: Task, split: Split) -> npt.NDArray[np.int64]:
+def step_labels(task: Task, split: Split) -> I64:
     """Return labels [n, T]: the class at the task's loss steps, -1 elsewhere."""
     return np.where(task.loss_steps[None], split.y[:, None], -1).astype(np.int64)
 

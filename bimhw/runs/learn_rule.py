@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.decode import encode
 from bimhw.runs.classes import task_for
@@ -27,6 +26,7 @@ from bimhw.runs.third_factors import Answer, Factors
 from bimhw.runs.trials import SequenceTrial, request_of
 from bimhw.tasks.base import Split, Task
 from bimhw.tasks.own import OwnSamples
+from simulator.base.arrays import U8, AnyInts
 from simulator.base.errors import InputError
 from simulator.base.shown import Shown
 from simulator.base.writing import check_output
@@ -211,7 +211,7 @@ class RuleMachine:
         self.samples = 0
         self.simulation.step_hooks.append(self._step)
         self._timed = timed
-        self._active: list[npt.NDArray[np.uint8]] = []
+        self._active: list[U8] = []
         self._seen = self.simulation.active_of_neuron.copy()
         self._label, self._from, self._past = -1, 0, 0
         self._long: LongLearning | None = None
@@ -220,7 +220,7 @@ class RuleMachine:
         self._labelled = np.flatnonzero(task.loss_steps)
         self.steps = self.reading.latency + task.steps
 
-    def sample(self, payloads: npt.NDArray[np.integer], label: int) -> None:
+    def sample(self, payloads: AnyInts, label: int) -> None:
         """Present a sample and learn."""
         if self.samples:
             self.simulation.reset()

@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.runs.figures import hidden_spikes, spike_rate, timing_figures
 from bimhw.runs.folder import Arrays, run_parts, write_parts
 from bimhw.runs.manifest import run_manifest
 from bimhw.runs.request import Engine, How
+from simulator.base.arrays import I64
 from simulator.chips.chip import Chip
 from simulator.events.learning import EventLearner
 from simulator.function.run import recorded_spikes
@@ -152,7 +152,7 @@ def weight_counts(program: Program) -> dict[str, list[int]]:
     return {"values": values.tolist(), "counts": counts.tolist()}
 
 
-def timing_arrays(timings: Sequence[TimingRun]) -> dict[str, npt.NDArray[np.int64]]:
+def timing_arrays(timings: Sequence[TimingRun]) -> dict[str, I64]:
     """Return what ``timing.npz`` holds of steps that were timed in chunks."""
     busy = [t.soma_busy_ticks + t.synapse_busy_ticks for t in timings]
     return {

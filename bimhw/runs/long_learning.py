@@ -6,11 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from bimhw.runs.learn_run import LearntParts
 from bimhw.runs.pieces import PIECE_STEPS, TimeFold
+from simulator.base.arrays import U8
 from simulator.chips.chip import Chip
 from simulator.events.learning import EventLearner
 from simulator.function import Simulation
@@ -39,7 +37,7 @@ class LongLearning:
         self,
         simulation: Simulation,
         counts: LearnCounts,
-        active: list[npt.NDArray[np.uint8]] | None,
+        active: list[U8] | None,
         chip: Chip,
         steps: int,
         folder: Path | None,

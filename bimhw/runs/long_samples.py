@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.runs.answers import DataTrial
 from bimhw.runs.execute import Run, joined
@@ -19,12 +18,11 @@ from bimhw.runs.outputs import Decode
 from bimhw.runs.pieces import PIECE_STEPS, TimeFold, sample_pieces, step_pieces
 from bimhw.runs.request import How
 from bimhw.runs.trials import Trial
-from simulator.base.spool import Array, Spool
+from simulator.base.arrays import Array, Floats
+from simulator.base.spool import Spool
 from simulator.chips.chip import Chip
 from simulator.function.fold import ActivityFold, SpikeFold, activity_arrays
 from simulator.program.program import Program
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

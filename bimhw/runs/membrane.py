@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.runs.folder import RunFolder
+from simulator.base.arrays import I32
 from simulator.function.simulation import Simulation
 from simulator.neurons import base
 from simulator.program.program import Program
@@ -49,7 +49,7 @@ def membrane_updates(folder: RunFolder) -> dict[str, int] | None:
     for sample in range(samples):
         if sample and activity.total("state_resets"):
             run.reset()
-        before: dict[str, npt.NDArray[np.int32]] = {}
+        before: dict[str, I32] = {}
         for start in range(0, chip_steps, CHUNK):
             stop = min(chip_steps, start + CHUNK)
             run.advance(window(inputs, sample * chip_steps + start, sample * chip_steps + stop), stop - start)
@@ -72,9 +72,7 @@ def _inputs(program: Program, spikes: SpikeTrain) -> SpikeTrain:
     return SpikeTrain(ptr, spikes.ids[keep], None if spikes.payload is None else spikes.payload[keep])
 
 
-def _changes(
-    rows: npt.NDArray[np.int32], before: npt.NDArray[np.int32] | None, start: int, layer: int, length: int
-) -> int:
+def _changes(rows: I32, before: I32 | None, start: int, layer: int, length: int) -> int:
     """Count the updates in the rows of steps start, start + 1, ...; the window is [layer, layer + length)."""
     step = start + np.arange(rows.shape[0])
     previous = np.concatenate([rows[:1] if before is None else before[None], rows[:-1]])

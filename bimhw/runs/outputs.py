@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.compare import unit_of
 from bimhw.runs.execute import Run
 from bimhw.tasks.labels import as_labels
 from mapping.network import Network
+from simulator.base.arrays import I32, I64, Array, Floats
 from simulator.base.errors import InputError, unknown_name
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.base import get
@@ -30,8 +30,6 @@ from simulator.program.graph import Population
 from simulator.program.meta import ProgramExit, ProgramOutput
 from simulator.program.program import Program
 
-Floats = npt.NDArray[np.float64]
-Array = npt.NDArray[Any]
 Figures = dict[str, Any]
 Decode = Literal["count", "first", "membrane", "max"]
 DECODES: tuple[Decode, ...] = get_args(Decode)
@@ -78,7 +76,7 @@ class Output:
         layer = self.population.layer
         return self.values(program, self.words(program, run)[:, layer : layer + steps])
 
-    def words(self, program: Program, run: Run) -> npt.NDArray[np.int32]:
+    def words(self, program: Program, run: Run) -> I32:
         """Return the integers [B, chip steps, C] that it sent or held in a run."""
         p = self.population
         if self.state is not None:
@@ -86,7 +84,7 @@ class Output:
         first = program.first_ids()[p.name]
         return np.stack([t.to_dense(first, p.size) for t in run.spikes])
 
-    def values(self, program: Program, words: npt.NDArray[np.int32]) -> Floats:
+    def values(self, program: Program, words: I32) -> Floats:
         """Return words in the units of the float network."""
         formats, p = program.facts.formats, self.population
         if self.state is None:
@@ -95,7 +93,7 @@ class Output:
             unit = 2.0 ** -formats[p.name][self.state] if p.name in formats else 1.0
         return np.asarray(words.astype(np.float64) * unit)
 
-    def decisions(self, values: Floats, window: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    def decisions(self, values: Floats, window: tuple[int, ...]) -> I64:
         """Return the class [B] of values [B, T, C]."""
         return np.asarray(reduce(values, self.how, window).argmax(axis=1))
 

@@ -12,6 +12,7 @@ from bimhw.frontends import load_network
 from bimhw.runs.folder import file_sha256
 from mapping.copies import first_copy
 from mapping.network import Network
+from simulator.base.arrays import I64, Floats
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.base.reading import check_is_file
@@ -19,7 +20,6 @@ from simulator.program.graph import Projection
 from simulator.program.program import Program
 from simulator.program.shared import SharedProjection, first_of_channel
 
-Floats = npt.NDArray[np.float64]
 _MISS = 1.0  # units of the last place, between a float weight and its stored word; rounding costs half of one
 _CLIPS = 4.0  # a scale that clips a weight is at most that much finer than one that does not
 
@@ -96,7 +96,7 @@ def _shared(stored: SharedProjection, q: SharedProjection, n_target: int, by_row
     return _in_one_unit(rows, whole, q.weights.astype(np.float64), n_target, stored.weight_bits)
 
 
-def _pairs(q: Projection, n_target: int) -> tuple[npt.NDArray[np.int64], Floats]:
+def _pairs(q: Projection, n_target: int) -> tuple[I64, Floats]:
     """Return source x n_target + target of each synapse, ascending, and its weight."""
     source = np.repeat(np.arange(q.indptr.size - 1, dtype=np.int64), np.diff(q.indptr))
     keys = source * n_target + q.targets
@@ -104,9 +104,7 @@ def _pairs(q: Projection, n_target: int) -> tuple[npt.NDArray[np.int64], Floats]
     return keys[order], q.weights[order].astype(np.float64)
 
 
-def _in_one_unit(
-    rows: npt.NDArray[np.int64], whole: npt.NDArray[np.generic], values: Floats, n_rows: int, bits: int
-) -> bool:
+def _in_one_unit(rows: I64, whole: npt.NDArray[np.generic], values: Floats, n_rows: int, bits: int) -> bool:
     """Return whether values / unit are the words within `_MISS`, with the best unit of each row."""
     words, limit = whole.astype(np.float64), 2 ** (bits - 1) - 1
     if bits == 1:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.runs.answers import DataTrial, OwnTrial
 from bimhw.runs.execute import Run, arrays_of, execute, time_run
@@ -20,6 +19,7 @@ from bimhw.runs.figures import time_figures
 from bimhw.runs.request import How, Probe
 from bimhw.runs.trials import SequenceTrial, Trial, request_of
 from mapping.copies import copies_of
+from simulator.base.arrays import I64
 from simulator.base.spool import Spool
 from simulator.chips.chip import Chip
 from simulator.function import Simulation
@@ -33,7 +33,6 @@ from simulator.program.spikes import SpikeTrain, window
 if TYPE_CHECKING:
     from simulator.timing.result import TimingRun
 
-I64 = npt.NDArray[np.int64]
 PIECE_STEPS = 20_000
 """Steps of a piece; a run of no more steps is run in one."""
 
@@ -146,9 +145,9 @@ class TimeFold:
         """Time of the whole run so far."""
         return float(sum(self.by_sample)) * self.tick_ns
 
-    def arrays(self) -> dict[str, npt.NDArray[np.int64] | Spool]:
+    def arrays(self) -> dict[str, I64 | Spool]:
         """Return what ``timing.npz`` of a run folder holds."""
-        arrays: dict[str, npt.NDArray[np.int64] | Spool] = {
+        arrays: dict[str, I64 | Spool] = {
             "step_ticks": self._step_ticks, "core_busy": self._busy[0], "link_busy": self._busy[1],
         }  # fmt: skip
         return arrays if self._late is None else arrays | {"late": self._late}

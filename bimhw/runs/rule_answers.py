@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.compare import unit_of
 from bimhw.runs.execute import Run
 from bimhw.runs.outputs import Output, Outputs
 from bimhw.runs.trials import SequenceTrial
+from simulator.base.arrays import Floats
 from simulator.base.errors import InputError
 from simulator.function.layout import Cells
 from simulator.function.simulation import Simulation
 from simulator.plasticity.rules.product_hook import sent_in
 from simulator.program.program import Program
-
-Floats = npt.NDArray[np.float64]
 
 
 def readout_of(program: Program) -> str | None:

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy.typing as npt
-
 from bimhw.runs.answers import DataTrial
 from bimhw.runs.copies import rounds_of
 from bimhw.runs.execute import Run, execute
@@ -28,6 +26,7 @@ from bimhw.tasks.base import Task
 from bimhw.tasks.dataset import Dataset, as_dataset
 from bimhw.tasks.sources.text import Corpus
 from mapping.copies import first_copy
+from simulator.base.arrays import Array
 from simulator.base.errors import InputError
 from simulator.base.needs import refuses_ignored
 from simulator.base.shown import Shown, Value
@@ -58,7 +57,7 @@ class SimulationResult(Shown):
     manifest: Mapping[str, Any]
     result: Mapping[str, Any]
     figures: RunResult
-    outputs: Mapping[str, npt.NDArray[Any]]
+    outputs: Mapping[str, Array]
 
     def _facts(self) -> Mapping[str, Value]:
         names = ("task", "samples", "accuracy", "float_accuracy", "spikes_per_sample", "mean_latency_us")

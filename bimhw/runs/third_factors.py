@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, Bools, Floats
 from simulator.base.errors import InputError
 from simulator.base.random import random_word
 from simulator.function.layout import Cells, Synapses
@@ -21,8 +21,6 @@ from simulator.plasticity.rules.product_hook import FACTOR_MAX, ProductLearning,
 from simulator.plasticity.rules.rule_file import LOCAL, FactorText
 from simulator.plasticity.rules.third_factor import softmax
 
-I32 = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
 _SIGNS = 0x51  # stream of the random signs
 _MEAN = 0.99  # of the expected reward
 _THRESHOLDS = ("theta", "vth", "threshold")
@@ -154,25 +152,25 @@ class Factors:
             "Take random_error",
         )
 
-    def _potential(self, cell: Cells) -> npt.NDArray[np.int64]:
+    def _potential(self, cell: Cells) -> I64:
         """Return the potential of each neuron before a soft reset."""
         k = self.simulation.layout.cells.index(cell)
-        v: npt.NDArray[np.int64] = self.simulation.state.words[k][self._potential_row(cell)].astype(np.int64)
+        v: I64 = self.simulation.state.words[k][self._potential_row(cell)].astype(np.int64)
         if not any(w.name in _THRESHOLDS for w in cell.model.params):  # a readout: it never spikes
             return v
         return np.asarray(v + self._reached(cell) * self._fired(cell))
 
-    def _fired(self, cell: Cells) -> npt.NDArray[np.bool_]:
+    def _fired(self, cell: Cells) -> Bools:
         return np.asarray(sent_in(self.simulation, cell.first, cell.size) != 0)
 
     def _potential_row(self, cell: Cells) -> int:
         return _found(_POTENTIALS, [w.name for w in cell.model.states], cell, "potential")
 
-    def _threshold(self, cell: Cells) -> npt.NDArray[np.int64]:
+    def _threshold(self, cell: Cells) -> I64:
         row = _found(_THRESHOLDS, [w.name for w in cell.model.params], cell, "threshold")
         return np.broadcast_to(np.asarray(cell.params[row], np.int64), cell.size)
 
-    def _reached(self, cell: Cells) -> npt.NDArray[np.int64]:
+    def _reached(self, cell: Cells) -> I64:
         """Return the threshold that the potential was held against: with its raised part, less what the spike itself added."""
         theta, states = self._threshold(cell), [w.name for w in cell.model.states]
         if not cell.model.traits.adaptive:

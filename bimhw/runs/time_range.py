@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.runs.folder import RunFolder
 from energy_models.times import time_ratios, time_word
+from simulator.base.arrays import Floats
 from simulator.base.shown import significant
 
 MOST_SYNAPSES = 5_000_000  # whose first steps are timed again within seconds
@@ -42,7 +42,7 @@ def time_range(folder: Path | str | RunFolder) -> TimeRange:
     return dict(zip(TIMES, (low, high, word), strict=True))
 
 
-def learnt_ns(run: RunFolder) -> npt.NDArray[np.float64] | None:
+def learnt_ns(run: RunFolder) -> Floats | None:
     """Return the time of each step of a run that learnt, its learning phases included; None of any other run."""
     arrays, timing = run.timing(), run.chip().timing
     if not run.manifest.get("learning") or arrays is None or timing is None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.runs.execute import Run
 from bimhw.runs.request import How, Request
@@ -17,14 +16,13 @@ from bimhw.tasks.dataset import Dataset
 from bimhw.tasks.features.stretches import Stretches, scored_stretches
 from bimhw.tasks.sources.text import Corpus
 from mapping.copies import first_copy
+from simulator.base.arrays import AnyInts, Array, Floats
 from simulator.base.errors import InputError, UnjudgedWarning
 from simulator.chips.chip import Chip
 from simulator.program.meta import required
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
-Floats = npt.NDArray[np.float64]
-Array = npt.NDArray[Any]
 Figures = dict[str, Any]
 _CHUNK = 512  # steps of a text that the float model runs at once
 
@@ -41,7 +39,7 @@ class Trial(Protocol):
         """Number of samples."""
 
     @property
-    def payloads(self) -> npt.NDArray[np.integer[Any]] | None:
+    def payloads(self) -> AnyInts | None:
         """Integers [n, T, M]; None where the inputs are spikes already."""
 
     def trains(self, program: Program) -> list[SpikeTrain]:
@@ -75,7 +73,7 @@ def request_of(trial: Trial, program: Program, chip: Chip, how: How, first: int 
 class _Encoded:
     """Samples that are integer payloads, for programs that say how they are fed and read."""
 
-    payloads: npt.NDArray[np.integer[Any]]
+    payloads: AnyInts
 
     @property
     def count(self) -> int:
@@ -112,7 +110,7 @@ class SequenceTrial(_Encoded):
     split: Split
 
     @property
-    def payloads(self) -> npt.NDArray[np.integer[Any]]:  # type: ignore[override]
+    def payloads(self) -> AnyInts:  # type: ignore[override]
         """[n, T, M]."""
         return self.split.x
 
@@ -164,7 +162,7 @@ class TextTrial(_Encoded):
     stretches: Stretches
 
     @property
-    def payloads(self) -> npt.NDArray[np.integer[Any]]:  # type: ignore[override]
+    def payloads(self) -> AnyInts:  # type: ignore[override]
         """[S, T, V]."""
         return self.stretches.x
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.checks import too_few
+from simulator.base.arrays import I64, AnyInts, Bools
 from simulator.base.errors import InputError
 from simulator.base.shown import Shown
 
@@ -23,13 +22,13 @@ class Split:
         y: classes [n], or, where several labels may hold at once, 0 or 1 for each [n, C].
     """
 
-    x: npt.NDArray[np.integer[Any]]
-    y: npt.NDArray[np.int64]
+    x: AnyInts
+    y: I64
 
     def __len__(self) -> int:
         return len(self.y)
 
-    def take(self, index: npt.NDArray[np.int64] | slice) -> Split:
+    def take(self, index: I64 | slice) -> Split:
         """Return a part of the split."""
         return Split(self.x[index], self.y[index])
 
@@ -63,10 +62,10 @@ class Task(Shown):
     input_scale: float
     train: Split
     test: Split
-    loss_steps: npt.NDArray[np.bool_]
-    decision_steps: npt.NDArray[np.bool_]
+    loss_steps: Bools
+    decision_steps: Bools
     facts: Mapping[str, str] = field(default_factory=dict)
-    validation: npt.NDArray[np.int64] | None = None
+    validation: I64 | None = None
     judged: Split | None = None
     metric: str = "accuracy"
     makeshift: str = ""
@@ -144,6 +143,6 @@ class Task(Shown):
             raise InputError(where, f"loss and decision steps must be bool [{self.steps}], some step deciding")
 
 
-def late_steps(steps: int, n: int) -> npt.NDArray[np.bool_]:
+def late_steps(steps: int, n: int) -> Bools:
     """Return True for the last n of T steps."""
     return np.arange(steps) >= steps - n

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import AnyInts, Array
 from simulator.base.errors import InputError, MissingExtraError, UnjudgedWarning
 from simulator.base.near import missing_path
 from simulator.base.reading import check_is_file, read_bytes
@@ -75,7 +75,7 @@ def _not_utf8(path: Path, error: UnicodeDecodeError) -> InputError:
     return InputError(str(path), text, "It is damaged, or of another kind: copy it again")
 
 
-def check_finite(values: npt.NDArray[Any], where: str) -> None:
+def check_finite(values: Array, where: str) -> None:
     """Raise `InputError` on the first NaN or infinite sample."""
     finite = np.isfinite(values)
     if not finite.all():
@@ -88,7 +88,7 @@ def check_finite(values: npt.NDArray[Any], where: str) -> None:
         )
 
 
-def check_labels(labels: npt.NDArray[np.integer[Any]], n_classes: int, where: str) -> None:
+def check_labels(labels: AnyInts, n_classes: int, where: str) -> None:
     """Raise `InputError` on a class index outside 0 .. n_classes-1."""
     bad = np.flatnonzero((labels < 0) | (labels >= n_classes))
     if bad.size:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.base import Split, Task
 from bimhw.tasks.labels import as_labels
-from bimhw.tasks.samples import Array, Samples
+from bimhw.tasks.samples import Samples
 from bimhw.tasks.width import inputs_text, values_of
+from simulator.base.arrays import Array, Floats
 from simulator.base.errors import InputError, unknown_name
 from simulator.base.shown import Shown
 
@@ -301,7 +301,7 @@ class Dataset(Shown):
     def task_of(
         self,
         samples: Samples,
-        input_scale: float | npt.NDArray[np.float64],
+        input_scale: float | Floats,
         test_share: float = 0.2,
         classes: int | None = None,
         bits: int = 16,

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64, Array
 from simulator.base.errors import InputError
 
-Array = npt.NDArray[Any]
-Labels = npt.NDArray[np.int64]
+Labels = I64
 
 
 def as_labels(y: Array, where: str, outputs: int | None = None) -> Labels | None:

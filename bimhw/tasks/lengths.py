@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bimhw.tasks.samples import Array
+from simulator.base.arrays import Array
 from simulator.base.errors import InputError
 
 

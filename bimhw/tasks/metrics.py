@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.base import Task
 from bimhw.tasks.checks import check_finite, extra
+from simulator.base.arrays import I64, AnyFloats, AnyInts, Bools
 from simulator.base.errors import InputError
 
-Floats = npt.NDArray[np.floating]
-Labels = npt.NDArray[np.integer]
+Labels = AnyInts
 
 
 @dataclass(frozen=True)
@@ -34,13 +33,13 @@ class WordErrors:
         return (self.substitutions + self.deletions + self.insertions) / self.words
 
 
-def accuracy(scores: Floats, labels: Labels) -> float:
+def accuracy(scores: AnyFloats, labels: Labels) -> float:
     """Share of samples whose highest score [N, C] is at their label [N]."""
     _check(scores, labels)
     return float((scores.argmax(-1) == labels).mean())
 
 
-def auc_roc(scores: Floats, labels: Labels) -> float:
+def auc_roc(scores: AnyFloats, labels: Labels) -> float:
     """Return the area under the ROC curve; `labels` [N] in {0, 1} with `scores` [N], or multi-label [N, C]: the macro mean.
 
     Raises:
@@ -53,7 +52,7 @@ def auc_roc(scores: Floats, labels: Labels) -> float:
     return float(roc_auc_score(labels, scores, average="macro"))
 
 
-def auc_pr(scores: Floats, labels: Labels) -> float:
+def auc_pr(scores: AnyFloats, labels: Labels) -> float:
     """Return the area under the precision-recall curve as average precision (no interpolation); macro mean for [N, C]."""
     from sklearn.metrics import average_precision_score
 
@@ -62,7 +61,7 @@ def auc_pr(scores: Floats, labels: Labels) -> float:
     return float(average_precision_score(labels, scores, average="macro"))
 
 
-def areas(metric: str, scores: Floats, labels: Labels) -> dict[str, float]:
+def areas(metric: str, scores: AnyFloats, labels: Labels) -> dict[str, float]:
     """Return ``auc_roc`` and ``auc_pr`` of a task judged by them (`bimhw.tasks.base.Task`), of any other nothing.
 
     Args:
@@ -101,18 +100,18 @@ def detections(found: Labels, labels: Labels, window_s: float) -> dict[str, floa
     return dict(zip(DETECTIONS, figures, strict=True))
 
 
-def _runs(on: npt.NDArray[np.bool_]) -> list[slice]:
+def _runs(on: Bools) -> list[slice]:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], on, [False]]).astype(np.int8)))
     return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def figures_of(task: Task, scores: Floats) -> dict[str, float]:
+def figures_of(task: Task, scores: AnyFloats) -> dict[str, float]:
     """Return the `areas` of a task's test split from mean logits [n, C], and its `detections` where it is in order of time."""
     found = areas(task.metric, scores, task.test.y)
     return found | (detections(decisions(scores, task.test.y), task.test.y, task.window_s) if task.window_s else {})
 
 
-def decisions(scores: Floats, labels: Labels) -> npt.NDArray[np.int64]:
+def decisions(scores: AnyFloats, labels: Labels) -> I64:
     """Return the classes [n] of scores [n, C]; of several labels [n, C] 1 where a score is above 0."""
     return np.asarray(scores > 0 if labels.ndim == 2 else scores.argmax(-1), np.int64)
 
@@ -134,7 +133,7 @@ def word_errors(truth: Sequence[str], found: Sequence[str]) -> WordErrors:
     return WordErrors(done.substitutions, done.deletions, done.insertions, sum(len(t.split()) for t in truth))
 
 
-def _check(scores: Floats, labels: Labels) -> None:
+def _check(scores: AnyFloats, labels: Labels) -> None:
     if len(scores) != len(labels) or len(labels) == 0:
         raise InputError("metric", f"{len(scores)} scores for {len(labels)} labels", "One score for each label")
     check_finite(scores, "scores of the model")

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.binning import checked
 from bimhw.tasks.checks import extra
 from bimhw.tasks.labels import as_labels
 from bimhw.tasks.lengths import one_length
+from simulator.base.arrays import Array
 from simulator.base.errors import InputError
 from simulator.base.files import check_is_file, read_npy, read_npz
 from simulator.base.hdf5 import read_tree
@@ -35,7 +35,6 @@ from simulator.base.reading import boundary, read_bytes, read_text, unheard
 from simulator.base.tried import check_survived
 from simulator.base.unpacking import BOMB_BYTES
 
-Array = npt.NDArray[Any]
 Value = Any  # what a user's dataset holds: tensors, arrays, numbers
 Options = Mapping[str, Any]
 Fields = Mapping[str, Any]  # of a Dataset, by name

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from simulator.base.arrays import I32, Array, Bools, Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +29,7 @@ class Samples:
     targets: Mapping[str, Array] = field(default_factory=dict)
     recorded: Mapping[str, Array] = field(default_factory=dict)
 
-    def payloads(self, scale: float | npt.NDArray[np.float64], bits: int = 16) -> npt.NDArray[np.int32]:
+    def payloads(self, scale: float | Floats, bits: int = 16) -> I32:
         """Return integers [B, T, n]: real values over `scale` (one, or one a column), rounded and held in words of `bits`;
         integers as they are."""
         step = self.x[:, :1] if self.x.strides[1] == 0 else self.x  # a static input is one step
@@ -47,7 +45,7 @@ class Samples:
         step = self.x[:, :1] if self.x.strides[1] == 0 else self.x
         return replace(self, x=np.broadcast_to(step.astype(np.float64), self.x.shape))
 
-    def kept(self, at: npt.NDArray[np.bool_], scale: float | npt.NDArray[np.float64], bits: int = 16) -> Array:
+    def kept(self, at: Bools, scale: float | Floats, bits: int = 16) -> Array:
         """Return the payloads of the samples `at`. Counts stay in narrow words: at four bytes each they fill the memory first."""
         x = self.x[at]
         narrow = x.dtype in (np.uint8, np.int8, np.int16)

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.costs.compare import energy
 from bimhw.runs.condition import fault_figures, saturation_figures
@@ -30,6 +29,7 @@ from bimhw.views.network_parts import (
 )
 from bimhw.views.page_data import MOST_STEPS, PageData, page_data
 from bimhw.views.parts import Part, Table, beside_part, run_names
+from simulator.base.arrays import Array
 from simulator.base.errors import InputError
 from simulator.base.files import write_text
 from simulator.base.shown import significant
@@ -148,7 +148,7 @@ _RASTER = (
 )
 
 
-def timeline_part(timing: Mapping[str, npt.NDArray[Any]] | None, result: Mapping[str, Any]) -> Part | None:
+def timeline_part(timing: Mapping[str, Array] | None, result: Mapping[str, Any]) -> Part | None:
     """Show the first steps, core by core."""
     if timing is None or "tick_ns" not in result:
         return None
@@ -233,7 +233,7 @@ def condition_part(run: RunFolder, manifest: Mapping[str, Any]) -> Part:
     return Part("Saturation and faults" if "faults" in manifest else "Saturation", note, table=table, lines=lines)
 
 
-def mesh_part(program: Program, chip: Chip, run: RunFolder, timing: Mapping[str, npt.NDArray[Any]] | None) -> Part:
+def mesh_part(program: Program, chip: Chip, run: RunFolder, timing: Mapping[str, Array] | None) -> Part:
     """Show the placement, and how busy each core and link is."""
     t = chip.topology
     n = t.mesh_cores
@@ -265,12 +265,12 @@ def mesh_part(program: Program, chip: Chip, run: RunFolder, timing: Mapping[str,
     return Part("Placement on the chip", f"{note} Click a core.", drawing, script="core")
 
 
-def _times(run: RunFolder, timing: Mapping[str, npt.NDArray[Any]]) -> list[Part]:
+def _times(run: RunFolder, timing: Mapping[str, Array]) -> list[Part]:
     steps = timing["step_ticks"].size // rounds_of(run.program(), run.result["samples"])
     return [cycles_part(timing, run.result, steps), floorline_part(run, run.manifest.get("sync", "barrier"))]
 
 
-def cycles_part(timing: Mapping[str, npt.NDArray[Any]], result: Mapping[str, Any], steps: int) -> Part:
+def cycles_part(timing: Mapping[str, Array], result: Mapping[str, Any], steps: int) -> Part:
     """Show the ticks of each step of a sample."""
     by_step = timing["step_ticks"].astype(np.float64).reshape(-1, steps)
     spread = f"{by_step.min():,.0f} to {by_step.max():,.0f}"

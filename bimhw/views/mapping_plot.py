@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.views.figure import check_picture, save_figure
 from mapping.view import MappingView, view_mapping
+from simulator.base.arrays import Floats
 from simulator.base.shown import significant
 from simulator.chips.chip import Chip, Topology
 from simulator.program.program import Program
 
-Floats = npt.NDArray[np.float64]
 _TILE, _SQUARE = 1.0, 0.62  # distance of routers, side of the square that its cores share
 _STEP = ((0, 1), (1, 0), (0, -1), (-1, 0))  # north, east, south, west
 

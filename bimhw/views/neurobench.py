@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.costs.compare import energy
 from bimhw.costs.result import Energy
@@ -30,6 +29,7 @@ from bimhw.runs.folder import RunFolder
 from bimhw.runs.membrane import membrane_updates, steps_of_samples
 from bimhw.views.table import METRICS
 from energy_models.spread import trust
+from simulator.base.arrays import I64
 from simulator.neurons import base
 from simulator.program.graph import Projection
 from simulator.program.program import Program
@@ -69,7 +69,7 @@ def neurobench(run: RunFolder | Path | str, gpu: tuple[str, ...] = ()) -> dict[s
     return out | _own(folder, energy(folder, gpu=gpu))
 
 
-def _events(program: Program, spikes: SpikeTrain, steps: int, chip_steps: int) -> npt.NDArray[np.int64]:
+def _events(program: Program, spikes: SpikeTrain, steps: int, chip_steps: int) -> I64:
     """Count events of each neuron in its layer's `steps` steps of every sample."""
     step = np.repeat(np.arange(spikes.steps) % max(1, chip_steps), spikes.counts())
     late = chip_steps - steps
@@ -116,7 +116,7 @@ def _connection_sparsity(program: Program) -> float:
     return round(1 - stored / dense, 4) if dense else 0.0
 
 
-def _activation_sparsity(program: Program, events: npt.NDArray[np.int64], steps: int) -> dict[str, float]:
+def _activation_sparsity(program: Program, events: I64, steps: int) -> dict[str, float]:
     """Return activation sparsity by population that emits; the key "" is the whole."""
     out, fired, slots, first = {}, 0, 0, program.first_ids()
     for p in program.populations:
@@ -128,9 +128,7 @@ def _activation_sparsity(program: Program, events: npt.NDArray[np.int64], steps:
     return {"": 1 - fired / slots if slots else 0.0} | out
 
 
-def _synaptic_operations(
-    program: Program, events: npt.NDArray[np.int64], graded: bool, steps: int, samples: int
-) -> dict[str, float]:
+def _synaptic_operations(program: Program, events: I64, graded: bool, steps: int, samples: int) -> dict[str, float]:
     first, sums, dense = program.first_ids(), {"Effective_MACs": 0, "Effective_ACs": 0}, 0
     entry = program.facts.input
     bits = 0 if entry is None else entry.payload_bits
@@ -144,12 +142,12 @@ def _synaptic_operations(
     return {name: n / samples for name, n in sums.items()} | {"Dense": float(dense)}
 
 
-def _effective_rows(q: Projection) -> npt.NDArray[np.int64]:
+def _effective_rows(q: Projection) -> I64:
     """Count synapses of each source whose weight is not 0; shared rows hold no others."""
     if isinstance(q, SharedProjection):
         return np.diff(q.indptr)
     effective = np.concatenate([[0], np.cumsum(q.weights != 0)])
-    rows: npt.NDArray[np.int64] = effective[q.indptr[1:]] - effective[q.indptr[:-1]]
+    rows: I64 = effective[q.indptr[1:]] - effective[q.indptr[:-1]]
     return rows
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.costs.result import Energy
 from bimhw.runs.copies import rounds_of
@@ -22,7 +21,6 @@ from simulator.timing.trace.records import Trace, trace_of
 MOST_SPIKES = 40_000
 MOST_STEPS = 24  # of the timeline
 MOST_ROWS = 40  # cores, and links, of the timeline: the busiest
-Ints = npt.NDArray[np.int64]
 
 
 class CoreFacts(msgspec.Struct, frozen=True):

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.base.shown import si
 
 _FONT = 'font-family="inherit" font-size="12"'
@@ -121,7 +121,7 @@ def _bars(rows: Sequence[tuple[str, float, str]], unit: str, label: str, width: 
 
 
 def columns(
-    values: npt.NDArray[np.float64],
+    values: Floats,
     x_label: str,
     y_label: str,
     label: str,
@@ -147,7 +147,7 @@ def columns(
 
 
 def _columns(
-    values: npt.NDArray[np.float64],
+    values: Floats,
     labels: tuple[str, str, str],
     width: int,
     span: tuple[float, float] | None,
@@ -187,9 +187,9 @@ def mesh(
     width_routers: int,
     height_routers: int,
     cores_per_router: int,
-    load: npt.NDArray[np.float64],
+    load: Floats,
     names: Sequence[str],
-    link: npt.NDArray[np.float64] | None,
+    link: Floats | None,
     label: str,
     chip_width: int = 0,
 ) -> str:

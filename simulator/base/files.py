@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Array
 from simulator.base.errors import InputError
 from simulator.base.host_memory import check_memory
 from simulator.base.reading import MAX_JSON_BYTES, check_unique, parse_json
 from simulator.base.reading import boundary as boundary
 from simulator.base.reading import check_is_file as check_is_file
 from simulator.base.reading import read_text as read_text
-from simulator.base.spool import Array, Spool
+from simulator.base.spool import Spool
 from simulator.base.unpacking import check_unpacked
 from simulator.base.writing import replacing as replacing
 from simulator.base.writing import write_json as write_json
@@ -36,7 +36,7 @@ _DTYPES = {
 }  # fmt: skip
 
 
-def content_hash(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> str:
+def content_hash(tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> str:
     """Compute sha256 over the tensors' names, types, shapes, bytes and the metadata (but for the hash itself)."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
@@ -49,7 +49,7 @@ def content_hash(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str,
     return digest.hexdigest()
 
 
-def write_safetensors(path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> None:
+def write_safetensors(path: Path, tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
     """Write numpy arrays, string metadata, and a hash of both under the key ``sha256``."""
     contiguous = {k: np.asarray(v, order="C") for k, v in tensors.items()}
     meta = dict(metadata)
@@ -61,7 +61,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, npt.NDArray[Any]], metad
             file.write(contiguous[name].data if contiguous[name].size else b"")
 
 
-def _header(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> tuple[bytes, list[str]]:
+def _header(tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> tuple[bytes, list[str]]:
     """Return the JSON header and the order of the tensors, a function of the content alone.
 
     The safetensors package keeps metadata in a hash map of random order, so its bytes differ from run to run. Wide words
@@ -79,7 +79,7 @@ def _header(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]
     return text + b" " * (-len(text) % 8), order
 
 
-def read_safetensors(path: Path, hashed: bool = False) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+def read_safetensors(path: Path, hashed: bool = False) -> tuple[dict[str, Array], dict[str, str]]:
     """Read arrays and metadata of a safetensors file.
 
     Raises:
@@ -179,7 +179,7 @@ def _check_array(stream: IO[bytes], size: int, where: str) -> None:
         raise InputError(where, f"promises {promised:,} bytes and holds {held:,}", "Write it again")
 
 
-def read_npz(path: Path, names: tuple[str, ...] | None = None) -> dict[str, npt.NDArray[Any]]:
+def read_npz(path: Path, names: tuple[str, ...] | None = None) -> dict[str, Array]:
     """Read arrays of an .npz file by name (all of them where no names are given), never unpickled.
 
     Raises:
@@ -196,7 +196,7 @@ def read_npz(path: Path, names: tuple[str, ...] | None = None) -> dict[str, npt.
             return {name: _text_checked(file[name]) for name in (names if names is not None else file.files)}
 
 
-def read_npy(path: Path) -> npt.NDArray[Any]:
+def read_npy(path: Path) -> Array:
     """Return the array of an .npy file, never unpickled.
 
     Raises:
@@ -206,11 +206,11 @@ def read_npy(path: Path) -> npt.NDArray[Any]:
     with boundary(path, "a plain .npy array", "Write it with numpy.save"), path.open("rb") as stream:
         _check_array(stream, path.stat().st_size, str(path))
         stream.seek(0)
-        array: npt.NDArray[Any] = np.load(stream, allow_pickle=False)
+        array: Array = np.load(stream, allow_pickle=False)
         return _text_checked(array)
 
 
-def _text_checked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _text_checked(array: Array) -> Array:
     """Return the array; raise `ValueError` for text in it that is no Unicode, which would fail where it is used."""
     if array.dtype.kind == "U" and array.size and array.itemsize:
         codes = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("=")).reshape(-1).view(np.uint32)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numba
 import numpy as np
-import numpy.typing as npt
+
+from simulator.base.arrays import I64, Floats
 
 # Streams: who draws. A number is never used twice.
 STREAM_NEURON = 0
@@ -53,9 +54,7 @@ def random_word(seed: Word, step: Word, logical_id: Word, stream: Word) -> np.ui
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill_uniforms(
-    seed: Word, first_steps: npt.NDArray[np.int64], first_id: int, stream: int, out: npt.NDArray[np.float64]
-) -> None:
+def _fill_uniforms(seed: Word, first_steps: I64, first_id: int, stream: int, out: Floats) -> None:
     for b in range(out.shape[0]):
         for t in range(out.shape[1]):
             for i in range(out.shape[2]):
@@ -65,12 +64,12 @@ def _fill_uniforms(
 
 def uniforms(
     seed: int,
-    first_steps: Sequence[int] | npt.NDArray[np.int64],
+    first_steps: Sequence[int] | I64,
     steps: int,
     first_id: int,
     n: int,
     stream: int = STREAM_NEURON,
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     """Draw what neurons that fire at random compare with their probability: the upper 16 bits of their word, over 2^16.
 
     Args:

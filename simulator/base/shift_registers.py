@@ -11,15 +11,12 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64, U8
 from simulator.base.errors import InputError
 
 GALOIS16_SEED = 0xACE1
 GALOIS16_TAPS = 0xB400
-
-
-U8 = npt.NDArray[np.uint8]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -41,7 +38,7 @@ class Recurrence:
     """
 
     bits: U8
-    place: npt.NDArray[np.int64]
+    place: I64
     near: int
 
     @staticmethod
@@ -70,7 +67,7 @@ class Recurrence:
 
 
 @numba.njit(cache=True, nogil=True)
-def draw(bits: U8, place: npt.NDArray[np.int64], near: int, k: int) -> int:
+def draw(bits: U8, place: I64, near: int, k: int) -> int:
     """Return the next k bits (at most 62) as an integer, the first one as its lowest bit."""
     far, t, word = bits.size, place[0], 0
     for i in range(k):

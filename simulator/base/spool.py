@@ -8,14 +8,14 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.arrays import Array
 from simulator.base.writing import os_errors
 
-Array = npt.NDArray[Any]
 _BLOCK_BYTES = 1 << 20
 
 

@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64
 from simulator.base.shown import Shown
 from simulator.chips.quantity import Quantity
 
@@ -105,7 +105,7 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Cores of the whole mesh; core numbers are below it."""
         return self.chip_cores * self.chips
 
-    def board_of(self, chip: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def board_of(self, chip: I64) -> I64:
         """Return the board of each chip; all are on board 0 where there is one only."""
         return chip // self.board_chips if self.board_chips else np.zeros_like(chip)
 

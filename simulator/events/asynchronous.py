@@ -20,6 +20,7 @@ import numpy as np
 import simpy
 from simpy.events import Event, Timeout
 
+from simulator.base.arrays import I32, I64
 from simulator.base.errors import InputError
 from simulator.base.shown import Shown
 from simulator.chips.chip import Chip
@@ -30,7 +31,7 @@ from simulator.function.layout import Layout, lay_out
 from simulator.program.program import HOST, Program
 from simulator.program.shared import unrolled_all
 from simulator.program.spikes import SpikeTrain
-from simulator.timing.contract import DONE, GEN, I32, I64, Mesh
+from simulator.timing.contract import DONE, GEN, Mesh
 from simulator.timing.fabric import Fabric, Packet, Router, after
 from simulator.timing.plan import Plan, make_plan
 from simulator.timing.simpy_timing import Entry, SynapseStage, check_drained

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-import numpy.typing as npt
 from simpy.events import Event, Timeout
 
+from simulator.base.arrays import I32, I64, Bools
 from simulator.events.host import CoreHost
 from simulator.function.kernels import collect, narrow
 from simulator.function.layout import PAYLOAD_MAX, Cells
 from simulator.function.saturation import add_clipped, add_saturated
-from simulator.timing.contract import DONE, GEN, I32, I64
+from simulator.timing.contract import DONE, GEN
 from simulator.timing.fabric import Packet, Tree, at_decision
 from simulator.timing.simpy_timing import Entry, SynapseStage
 
@@ -221,7 +221,7 @@ class CoreSoma(Entry):
             leaves.append(leaf)
         self.engine.fabric.inject(leaves[0] if len(leaves) == 1 else Tree(leaves))
 
-    def _update(self, step: int) -> tuple[I64, I64, npt.NDArray[np.bool_]]:
+    def _update(self, step: int) -> tuple[I64, I64, Bools]:
         """Update all neurons; returns the fired positions (of this core), payloads, and who was active."""
         engine = self.engine
         engine.inputs[self.endpoint].next_update = step + 1

@@ -18,10 +18,10 @@ from dataclasses import replace
 from typing import Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import simpy
 from simpy.events import Event
 
+from simulator.base.arrays import I64, AnyInts, Integers
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.events.core import CoreInput, CoreSoma, Spike
@@ -36,7 +36,7 @@ from simulator.program.shared import unrolled_all
 from simulator.program.spikes import SpikeTrain
 from simulator.timing.barrier import release_time, start_times
 from simulator.timing.bound import link_busy_of
-from simulator.timing.contract import DONE, I64, Mesh, StepTimes, StepWork
+from simulator.timing.contract import DONE, Mesh, StepTimes, StepWork
 from simulator.timing.fabric import Fabric, Packet, Router, after
 from simulator.timing.overlap import period_ticks
 from simulator.timing.plan import Plan, make_plan
@@ -149,10 +149,10 @@ class SimpyEngine(Simulation):
         _move_sums(self.rings, self.state.rings, self.state.step)
         self._keep()
 
-    def arriving(self, population: int) -> npt.NDArray[np.integer]:
+    def arriving(self, population: int) -> AnyInts:
         """Do as `Simulation.arriving`; while the engine runs, the cores hold the sums."""
         ring = self.rings[population] if self._running else self.state.rings[population]
-        view: npt.NDArray[np.integer] = ring[self.state.step % len(ring)]
+        view: AnyInts = ring[self.state.step % len(ring)]
         return view
 
     def parameters_changed(self) -> None:
@@ -316,9 +316,7 @@ class SimpyEngine(Simulation):
         )
 
 
-def _move_sums(
-    source: list[npt.NDArray[np.signedinteger]], target: list[npt.NDArray[np.signedinteger]], step: int
-) -> None:
+def _move_sums(source: list[Integers], target: list[Integers], step: int) -> None:
     """Copy the sums still to arrive from step `step` on between rings of different lengths."""
     for a, b in zip(source, target, strict=True):
         b[:] = 0

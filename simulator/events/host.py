@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 import simpy
 from simpy.events import Event
 
+from simulator.base.arrays import I16, I64, Integers
 from simulator.function.layout import Layout, Synapses
 from simulator.function.state import State
-from simulator.timing.contract import I64
 from simulator.timing.fabric import Fabric, Packet
 from simulator.timing.plan import Plan
 
@@ -65,9 +63,9 @@ class CoreHost(Protocol):
     env: simpy.Environment
     fabric: Fabric
     keep: range
-    rings: list[npt.NDArray[np.signedinteger]]
+    rings: list[Integers]
     routes: list[list[tuple[Synapses, Route]]]
-    population_of: npt.NDArray[np.int16]
+    population_of: I16
 
     @property
     def inputs(self) -> Sequence[Stage]:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from simpy.events import Event
 
+from simulator.base.arrays import I64, Array
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.events.engine import SimpyEngine
@@ -25,7 +25,6 @@ from simulator.plasticity.forward import ChipForward
 from simulator.plasticity.layers.net import filled
 from simulator.plasticity.learner import Learner, binary_points
 from simulator.program.program import HOST, Program
-from simulator.timing.contract import I64
 from simulator.timing.run import TimingRun
 
 _STAGES = 3
@@ -114,7 +113,7 @@ class EventLearner(Learner):
         self.engine = SimpyEngine(stored, self._silicon, seed=self.seed, **self._options)
         return ChipForward(stored, self.net, formats, unit, self.seed, self.engine)
 
-    def _drive(self, x: npt.NDArray[Any], steps: int) -> None:
+    def _drive(self, x: Array, steps: int) -> None:
         assert isinstance(self.forward, ChipForward)
         train = self.forward.start(x)
         self.forward.snapshot()

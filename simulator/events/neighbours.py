@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from simpy.events import Event
 
+from simulator.base.arrays import I32, I64
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.events.engine import SimpyEngine
@@ -19,14 +19,11 @@ from simulator.events.host import Soma
 from simulator.function.run import recorded_spikes
 from simulator.function.state import Probe
 from simulator.program.program import Program
-from simulator.timing.contract import I64
 from simulator.timing.fabric import Packet
 from simulator.timing.forked_tokens import tokens_of
 from simulator.timing.handshake import Handshake
 from simulator.timing.neighbours import neighbours_of
 from simulator.timing.result import TimingRun
-
-I32 = npt.NDArray[np.int32]
 
 
 class NeighbourEngine(SimpyEngine):

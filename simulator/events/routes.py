@@ -6,15 +6,14 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I16, I64
 from simulator.events.host import Route
 from simulator.function.layout import Layout, Synapses
-from simulator.timing.contract import I64
 from simulator.timing.plan import Plan
 
 
-def population_of(layout: Layout, plan: Plan) -> npt.NDArray[np.int16]:
+def population_of(layout: Layout, plan: Plan) -> I16:
     """Return the population of each position of the plan."""
     of_neuron = np.empty(layout.n_neurons, np.int16)
     for k, c in enumerate(layout.cells):

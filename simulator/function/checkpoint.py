@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Array
 from simulator.base.errors import InputError
 from simulator.base.files import read_safetensors, write_safetensors
 from simulator.base.locks import held
@@ -27,7 +27,7 @@ from simulator.function.state import Record
 from simulator.program.spikes import SpikeTrain, window
 
 FORMAT = "bimhw-checkpoint-1"
-Tensors = dict[str, npt.NDArray[Any]]
+Tensors = dict[str, Array]
 
 
 def recorded(simulation: Simulation) -> Tensors:
@@ -107,7 +107,7 @@ def _load(s: Simulation, tensors: Tensors, facts: dict[str, Any]) -> None:
         raise ValueError(f"it is at step {s.state.step} and recorded {len(s.record.counts)}")
 
 
-def put(view: npt.NDArray[Any], value: npt.NDArray[Any]) -> None:
+def put(view: Array, value: Array) -> None:
     """Copy `value` into `view`; raise `ValueError` where type or shape differ (numpy would convert and repeat)."""
     if value.dtype != view.dtype or value.shape != view.shape:
         raise ValueError(f"an array of {value.dtype} {value.shape} for one of {view.dtype} {view.shape}")

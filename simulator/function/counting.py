@@ -8,8 +8,8 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, Bools
 from simulator.base.errors import InputError
 from simulator.chips.chip import Topology
 from simulator.neurons import base
@@ -21,9 +21,6 @@ from simulator.program.program import Program
 from simulator.program.shared import SharedProjection
 from simulator.program.spikes import SpikeTrain
 from simulator.program.traffic import Reach, back_hops, reach
-
-I64 = npt.NDArray[np.int64]
-I32 = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +44,7 @@ class Tally:
     saturated_by_step: I64
     resets: tuple[int, ...] = ()
     lost: Mapping[str, Sequence[tuple[int, int, int, int]]] = field(default_factory=dict)
-    dead: npt.NDArray[np.bool_] | None = None
+    dead: Bools | None = None
     updated: tuple[I64, I64] | None = None
     resting: tuple[I64, I64] | None = None
 
@@ -207,7 +204,7 @@ class Counter:
         np.add.at(by_step, np.array(tally.resets, np.int64), int(words @ self._sizes))
         return Count(self._by_core(self.program.core, each), by_step, self._by_population(each))
 
-    def _by_core(self, core: npt.NDArray[np.int32], weights: I64) -> I64:
+    def _by_core(self, core: I32, weights: I64) -> I64:
         """Return exact integer sums by core; the host (-1) is the last entry."""
         out = np.zeros(self.n_cores + 1, np.int64)
         np.add.at(out, core, weights)

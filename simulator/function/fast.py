@@ -8,24 +8,20 @@ firing flags compacted 64 at a time, rows prefetched four spikes ahead, eight sy
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, U8, U32, Array, Integers
 from simulator.base.host_memory import available_bytes
 from simulator.base.intrinsics import LOOPS_WELL
 from simulator.function.kernels import add_row, compact, fetch_row
 from simulator.function.layout import Cells, Layout
 from simulator.neurons.lif import LIF
 
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-U32 = npt.NDArray[np.uint32]
-Integers = npt.NDArray[np.signedinteger]
 Unsigned = npt.NDArray[np.unsignedinteger]
-Flags = npt.NDArray[np.uint8]
+Flags = U8
 
 _ROW = {w.name: k for k, w in enumerate(LIF.params)}
 _PAD = 64  # neurons are padded to whole masks with inert ones
@@ -71,7 +67,7 @@ class Plain:
     rule: Rule
     row_ptr: U32
     target: npt.NDArray[np.unsignedinteger]
-    weight: npt.NDArray[np.signedinteger]
+    weight: Integers
 
     @property
     def synapse_bytes(self) -> int:
@@ -166,7 +162,7 @@ def _as_they_lie(layout: Layout) -> tuple[Unsigned, Integers] | None:
     return targets.view(np.uint32), weights
 
 
-def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any] | None:
+def _joined(parts: list[Array]) -> Array | None:
     """Return a view of parts that lie one after another in the array that they are parts of; None where they do not."""
     first = parts[0]
     if len(parts) == 1:
@@ -199,7 +195,7 @@ def _copied(layout: Layout, row_ptr: I64, n_in: int, n: int) -> tuple[Unsigned, 
     return target, weight
 
 
-def _beyond_16_bits(weights: npt.NDArray[Any]) -> bool:
+def _beyond_16_bits(weights: Array) -> bool:
     return bool(weights.size) and (int(weights.min()) < -32768 or int(weights.max()) > 32767)
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, Integers
 from simulator.function.fast import Plain, Rule, run_steps
 from simulator.function.state import Running
 from simulator.program.spikes import SpikeTrain
-
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
 
 _CHUNK_EVENTS = 1 << 20
 
@@ -47,7 +44,7 @@ def advance_plain(simulation: Running, form: Plain, inputs: SpikeTrain, steps: i
         simulation.active_of_neuron[rule.n_in :] += active[: rule.n]
 
 
-def load(simulation: Running, rule: Rule) -> tuple[I32, npt.NDArray[np.signedinteger]]:
+def load(simulation: Running, rule: Rule) -> tuple[I32, Integers]:
     """Return potentials and sums of a simulation as the fast loops hold them, padded."""
     v = np.zeros(rule.bias.size, np.int32)
     u = np.zeros(rule.bias.size, rule.sum_type)
@@ -59,7 +56,7 @@ def load(simulation: Running, rule: Rule) -> tuple[I32, npt.NDArray[np.signedint
     return v, u
 
 
-def store(simulation: Running, rule: Rule, v: I32, u: npt.NDArray[np.signedinteger]) -> None:
+def store(simulation: Running, rule: Rule, v: I32, u: Integers) -> None:
     """Put potentials and sums back into the simulation."""
     for k, c in enumerate(simulation.layout.cells):
         if c.model.kernel is not None:

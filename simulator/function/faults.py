@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, U8, Integers
 from simulator.base.errors import InputError
 from simulator.function.layout import Synapses
 from simulator.function.state import Running
@@ -14,10 +14,6 @@ from simulator.program.axons import AxonTable, axon_table
 from simulator.program.check import word_range
 from simulator.program.faults import Faults, dead_neurons, fault_stream, flip_bits, hits, lost_packets
 
-I64 = npt.NDArray[np.int64]
-I32 = npt.NDArray[np.int32]
-U8 = npt.NDArray[np.uint8]
-Integers = npt.NDArray[np.signedinteger]
 STUCK, FLIPPED, WEIGHT_UPSET, STATE_UPSET = range(4)
 
 
@@ -77,7 +73,7 @@ class Breakage:
                 flip_bits(s.state.words[k][row], word.bits, places)
                 self._count("fault_state_flips", k, places.size)
 
-    def packets(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
+    def packets(self, ids: I32) -> U8:
         """Return which packets of this step's events are lost, uint8 [events, cores]; counted by source."""
         lost = np.zeros((ids.size, self.n_cores), np.uint8)
         step = self.simulation.state.step

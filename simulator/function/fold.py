@@ -7,13 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from simulator.base.spool import Array, Spool
+from simulator.base.arrays import I64, Array
+from simulator.base.spool import Spool
 from simulator.program.activity import Activity, Count
 from simulator.program.spikes import SpikeTrain
-
-I64 = npt.NDArray[np.int64]
 
 
 class SpikeFold:

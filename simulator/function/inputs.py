@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64
 from simulator.base.errors import InputError
 from simulator.function.layout import PAYLOAD_MAX, Cells, Layout
 from simulator.program.spikes import SpikeTrain
@@ -16,9 +16,9 @@ from simulator.program.spikes import SpikeTrain
 class Drive:
     """The events of one input population: of step t, ``ids[ptr[t]:ptr[t+1]]`` (logical ids) with their payloads."""
 
-    ptr: npt.NDArray[np.int64]
-    ids: npt.NDArray[np.int32]
-    payload: npt.NDArray[np.int32]
+    ptr: I64
+    ids: I32
+    payload: I32
 
 
 def check_inputs(inputs: SpikeTrain, layout: Layout) -> None:
@@ -45,7 +45,7 @@ def check_inputs(inputs: SpikeTrain, layout: Layout) -> None:
         _check_payload(inputs.payload, ids.size)
 
 
-def _check_width(ids: npt.NDArray[np.int32], layout: Layout) -> None:
+def _check_width(ids: I32, layout: Layout) -> None:
     driven = np.zeros(layout.n_neurons, bool)
     for c in layout.cells:
         if c.model.kernel is None:
@@ -57,7 +57,7 @@ def _check_width(ids: npt.NDArray[np.int32], layout: Layout) -> None:
         raise InputError("inputs", f"drive neuron {wrong}, which is no input", f"Input ids: {'; '.join(ranges)}")
 
 
-def _check_payload(payload: npt.NDArray[np.int32], events: int) -> None:
+def _check_payload(payload: I32, events: int) -> None:
     if payload.shape != (events,):
         raise InputError("inputs", f"have {payload.size} payloads for {events} events")
     if (payload == 0).any() or int(np.abs(payload.astype(np.int64)).max()) > PAYLOAD_MAX:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, U8, AnyInts, Floats, Integers
 from simulator.base.intrinsics import LOOPS_WELL, add_eight, mask64, prefetch, trailing_zeros
 
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-Integers = npt.NDArray[np.signedinteger]
 _0, _8 = np.uint64(0), np.uint64(8)
 
 
 @numba.njit(nogil=True)
 def add_row_by_eight(
-    sums: Integers, offset: np.uint64, target: npt.NDArray[np.integer], weight: Integers, start: np.uint64,
+    sums: Integers, offset: np.uint64, target: AnyInts, weight: Integers, start: np.uint64,
     end: np.uint64, factor: int,
 ) -> None:  # fmt: skip
     """Do as `add_row_by_one`, eight synapses in a row."""
@@ -28,7 +25,7 @@ def add_row_by_eight(
 
 @numba.njit(nogil=True)
 def add_row_by_one(
-    sums: Integers, offset: np.uint64, target: npt.NDArray[np.integer], weight: Integers, start: np.uint64,
+    sums: Integers, offset: np.uint64, target: AnyInts, weight: Integers, start: np.uint64,
     end: np.uint64, factor: int,
 ) -> None:  # fmt: skip
     """sums[target + offset] += weight * factor for the synapses `start` to `end` - 1."""
@@ -43,7 +40,7 @@ _LAST, _U0, _U1, _U64 = np.uint64(1 << 63), np.uint64(0), np.uint64(1), np.uint6
 
 
 @numba.njit(nogil=True)
-def compact(flag: npt.NDArray[np.uint8], first: np.int32, ids: I32, at: np.uint64) -> np.uint64:
+def compact(flag: U8, first: np.int32, ids: I32, at: np.uint64) -> np.uint64:
     """Append the ids of the flagged neurons, ascending; `ids` has room for one more, which is written and not counted.
 
     Three at once without a branch: how many of 64 neurons fire is not foreseen, that few do is.
@@ -165,7 +162,7 @@ def scatter_shared(
 @numba.njit(cache=True, nogil=True)
 def scatter_delayed(
     ids: I32, payload: I32, first_id: int, indptr: I64, indices: I32, weights: Integers, shift: int, delays: I32,
-    next_step: int, ring: npt.NDArray[np.integer], port: int,
+    next_step: int, ring: AnyInts, port: int,
 ) -> None:  # fmt: skip
     """`scatter_graded` where each synapse has a delay: it adds to the slot of step ``next_step + delay`` of its target's ring."""
     for k in range(ids.size):
@@ -176,7 +173,7 @@ def scatter_delayed(
 
 
 @numba.njit(cache=True, nogil=True)
-def add_magnitudes(indices: I32, weights: Integers, scale: float, bound: I32 | npt.NDArray[np.float64]) -> None:
+def add_magnitudes(indices: I32, weights: Integers, scale: float, bound: I32 | Floats) -> None:
     """Add |weight| * scale to bound[target] for every synapse."""
     for j in range(indices.size):
         bound[np.uint32(indices[j])] += abs(int(weights[j])) * scale

@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, U8, AnyInts, Integers
 from simulator.base.intrinsics import prefetch
 from simulator.base.team import Team
 from simulator.function.fast import Rule, lif, lif_counted, rule_of
@@ -24,11 +24,9 @@ from simulator.function.state import Running
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
-I32 = npt.NDArray[np.int32]
-Pointers = npt.NDArray[np.signedinteger]
-Integers = npt.NDArray[np.signedinteger]
-Targets = npt.NDArray[np.integer]
-Flags = npt.NDArray[np.uint8]
+Pointers = Integers
+Targets = AnyInts
+Flags = U8
 
 _WHOLE = 1 << 16  # neurons up to which one thread is faster with all synapses together (`Plain`)
 _SHARED = 10_000_000  # synapses from which a step is long beside the two turns that threads take in it

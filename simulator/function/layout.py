@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, Array
 from simulator.base.errors import InputError
 from simulator.function.kernels import add_magnitudes, first_unordered_row
 from simulator.neurons import base
@@ -17,9 +16,6 @@ from simulator.program.blocks import has_short_targets
 from simulator.program.graph import Population, Projection
 from simulator.program.program import Program
 from simulator.program.shared import SharedProjection, add_shared_magnitudes
-
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
 
 PAYLOAD_MAX = 2**23 - 1  # 24-bit signed payload of a graded spike
 _INT32_MAX = 2**31 - 1
@@ -66,7 +62,7 @@ class Synapses:
     port: int
     indptr: I64  # or int32 beside 16-bit targets, where the program has them so
     indices: I32  # or uint16, where the program has them so; counted from `first`
-    weights: npt.NDArray[Any]
+    weights: Array
     delay: int
     exponent: int
     row: I32 | None = None

@@ -13,15 +13,14 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64
 from simulator.function.counting import Tally
 from simulator.function.simulation import Simulation
 from simulator.function.state import Probe, Record
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
-I64 = npt.NDArray[np.int64]
 Spread = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], list[Any]]
 _PARTS_A_WORKER = 4
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Bools
 from simulator.base.errors import InputError
 from simulator.function.counting import Tally
 from simulator.function.kernels import scatter_binary
@@ -22,9 +22,7 @@ from simulator.program.program import Program
 from simulator.program.shared import unrolled_all
 from simulator.program.spikes import SpikeTrain, window
 
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
+Flags = Bools
 _WAY = "Compile the network without --read resting=free"
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32
 from simulator.base.errors import InputError
 from simulator.base.shown import Shown
 from simulator.chips.chip import Topology
@@ -23,8 +23,6 @@ from simulator.program.activity import Activity
 from simulator.program.faults import Faults
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain, window
-
-I32 = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

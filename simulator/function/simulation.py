@@ -8,8 +8,8 @@ from copy import copy
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, AnyInts, Integers
 from simulator.base.errors import InputError, SaturationError
 from simulator.base.host_memory import check_memory
 from simulator.function.fast import Plain, plain
@@ -25,9 +25,6 @@ from simulator.program.faults import Faults
 from simulator.program.program import Program
 from simulator.program.shared import unrolled_all
 from simulator.program.spikes import SpikeTrain
-
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
 
 
 class Simulation:
@@ -150,7 +147,7 @@ class Simulation:
             self.breakage.forget()
         self.saturated_of_neuron[:] = 0
 
-    def weights(self, projection: str) -> npt.NDArray[np.integer]:
+    def weights(self, projection: str) -> AnyInts:
         """Return the weights of a projection, as they are now; a view that may be written to between steps and in hooks."""
         s = self._synapses(projection)
         if projection not in self.changeable:  # they are still the program's own
@@ -192,10 +189,10 @@ class Simulation:
             self.state.rings[k] = self.state.rings[k].astype(np.int64)
             self._acc[k] = np.zeros((len(c.model.ports), c.size), np.int32)
 
-    def arriving(self, population: int) -> npt.NDArray[np.integer]:
+    def arriving(self, population: int) -> AnyInts:
         """Return the sums that a population (by number) gets in the step to come, [ports, n]; a view."""
         ring = self.state.rings[population]
-        view: npt.NDArray[np.integer] = ring[self.state.step % len(ring)]
+        view: AnyInts = ring[self.state.step % len(ring)]
         return view
 
     def _synapses(self, name: str) -> Synapses:
@@ -342,5 +339,5 @@ class Simulation:
             r.probes[probe].append(self.state.words[k][row].copy())
 
 
-def _ring(c: Cells) -> npt.NDArray[np.signedinteger]:
+def _ring(c: Cells) -> Integers:
     return np.zeros((c.ring_steps, len(c.model.ports), c.size), np.int64 if c.wide else np.int32)

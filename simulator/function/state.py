@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, AnyInts, Integers
 from simulator.base.shown import Shown
 from simulator.function.layout import Layout
 
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
 Probe = tuple[str, str]  # population, state
 
 
@@ -30,7 +28,7 @@ class State(Shown):
 
     step: int
     words: list[I32]
-    rings: list[npt.NDArray[np.signedinteger]]
+    rings: list[Integers]
 
 
 _JOINED_STEPS = 1024
@@ -84,6 +82,6 @@ class Running(Protocol):
     record: Record
     active_of_neuron: I64
 
-    def weights(self, projection: str) -> npt.NDArray[np.integer]:
+    def weights(self, projection: str) -> AnyInts:
         """Return the weights of a projection, to be changed in place."""
         ...

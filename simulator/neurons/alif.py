@@ -18,13 +18,11 @@ from dataclasses import replace
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.neurons.base import NeuronModel, Params, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import BIAS, SOFT, V_MAX, V_RESET, VTH, saturated
 from simulator.neurons.sampling import dyadic
-
-Floats = npt.NDArray[np.float64]
 
 
 @numba.njit(cache=True, nogil=True)

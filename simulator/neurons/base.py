@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, Array, Floats
 from simulator.base.errors import InputError
 
 # kernel(acc, state, params, table, out, lo, hi, step, seed, first_id) -> number of saturated values
@@ -23,17 +23,17 @@ from simulator.base.errors import InputError
 #   lo, hi                     the neurons to update (a core's slice)
 #   step, seed, first_id       keys of the counter-based random numbers; first_id is the logical id of neuron 0
 IntegerKernel = Callable[..., int]
-Params = Mapping[str, npt.NDArray[Any]]  # parameter name -> [n] or ()
+Params = Mapping[str, Array]  # parameter name -> [n] or ()
 # float_step(acc {port: [n]}, state {name: [n]}, params {name: [n] or ()}) -> out [n]; updates state in place
 FloatStep = Callable[
-    [dict[str, npt.NDArray[np.float64]], dict[str, npt.NDArray[np.float64]], Params],
-    npt.NDArray[np.float64],
+    [dict[str, Floats], dict[str, Floats], Params],
+    Floats,
 ]
 # sample_params(rng, n) -> parameter name -> float64 [n] or ()
-Words = npt.NDArray[np.int32]  # accumulators, states and parameters of a kernel
+Words = I32  # accumulators, states and parameters of a kernel
 SampleParams = Callable[[np.random.Generator, int], dict[str, Any]]
 # float_tables(params) -> table name -> int32 [any]
-FloatTables = Callable[[Params], dict[str, npt.NDArray[np.int32]]]
+FloatTables = Callable[[Params], dict[str, I32]]
 
 
 @dataclass(frozen=True)

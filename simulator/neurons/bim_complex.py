@@ -22,8 +22,8 @@ from typing import Any
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, Floats
 from simulator.neurons import bim_d, membrane
 from simulator.neurons.base import FloatStep, Word
 from simulator.neurons.bim_d import (
@@ -40,7 +40,6 @@ from simulator.neurons.bim_d import (
 from simulator.neurons.bim_d import TABLE_ENTRIES as ENTRIES
 from simulator.neurons.membrane import LIMIT, clip, kernel_of, shift, tail, waits
 
-Floats = npt.NDArray[np.float64]
 TURN_FRAC = 15  # binary point of cos and sin
 TABLE_ENTRIES = 2 * ENTRIES  # Abar, then g
 
@@ -61,7 +60,7 @@ COS, SIN, SH_GZ, C_RE, C_IM, SH_Y, SH_CY, D, SH_DZ, B_Q = range(10, 20)
 _OWN_WORDS = len(_OWN)
 
 
-def tables(a: float, variance: bool) -> npt.NDArray[np.int32]:
+def tables(a: float, variance: bool) -> I32:
     """Return the table of Abar and g at the middle of each entry of d, int32 [512], 16 fractional bits."""
     abar = bim_d.decay_table(a)
     d = TABLE_FIRST + (np.arange(ENTRIES) + 0.5) / 2**TABLE_FRAC

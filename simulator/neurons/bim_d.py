@@ -20,13 +20,11 @@ from typing import Any
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, Floats
 from simulator.neurons import membrane
 from simulator.neurons.base import FloatStep, IntegerKernel, NeuronModel, UpdateOps, Word, register
 from simulator.neurons.membrane import LIMIT, clip, kernel_of, shift, tail, waits
-
-Floats = npt.NDArray[np.float64]
 
 TABLE_ENTRIES = 256
 TABLE_FIRST = -8.0  # d at the lower edge of entry 0
@@ -65,14 +63,14 @@ D, SH_CX, SH_DZ = range(10, 13)
 _OWN_WORDS = len(_OWN)
 
 
-def decay_table(a: float) -> npt.NDArray[np.int32]:
+def decay_table(a: float) -> I32:
     """Return the table of Abar = sigmoid(-d)^a at the middle of each entry of d, int32 [256], 16 fractional bits.
 
     a = 1 is the form for chips (one table for all neurons); another a costs a table of its own.
     """
     d = TABLE_FIRST + (np.arange(TABLE_ENTRIES) + 0.5) / 2**TABLE_FRAC
     abar = np.exp(-a * np.logaddexp(0.0, d))
-    table: npt.NDArray[np.int32] = np.minimum(np.round(abar * 2**ABAR_FRAC), 2**ABAR_FRAC - 1).astype(np.int32)
+    table: I32 = np.minimum(np.round(abar * 2**ABAR_FRAC), 2**ABAR_FRAC - 1).astype(np.int32)
     return table
 
 

@@ -18,13 +18,12 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.neurons.base import NeuronModel, Params, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import BIAS, V_MAX, VTH, saturated
 from simulator.neurons.sampling import dyadic
 
-Floats = npt.NDArray[np.float64]
 KEEP_ONE, GAIN_ONE = 2**16, 2**12  # a keep and a gain of 1
 CLEAR, SUBTRACT, NONE = range(3)
 

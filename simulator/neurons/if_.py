@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.neurons.base import NeuronModel, Params, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import BIAS, SOFT, V_INIT, V_MAX, V_RESET, VTH, reset, sample_fire, saturated
 
@@ -46,10 +46,10 @@ def _kernel(
 
 
 def _float_step(
-    acc: dict[str, npt.NDArray[np.float64]],
-    state: dict[str, npt.NDArray[np.float64]],
+    acc: dict[str, Floats],
+    state: dict[str, Floats],
     params: Params,
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     x = state["v"] + acc["in"] + params["bias"]
     fired = x >= params["vth"]
     after = np.where(params["soft"] != 0, x - params["vth"], params["v_reset"])

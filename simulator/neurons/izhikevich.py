@@ -14,8 +14,8 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.neurons.base import NeuronModel, Params, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.sampling import dyadic
 
@@ -62,10 +62,10 @@ def _kernel(
 
 
 def _float_step(
-    acc: dict[str, npt.NDArray[np.float64]],
-    state: dict[str, npt.NDArray[np.float64]],
+    acc: dict[str, Floats],
+    state: dict[str, Floats],
     params: Params,
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     v, u = state["v"], state["u"]
     for _ in range(2):
         v = np.clip(v + (0.04 / 256 * v * v + 5 * v + 140 * 256 - u + acc["in"] + params["bias"]) / 2, -V_MAX, V_MAX)

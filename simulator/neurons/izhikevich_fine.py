@@ -20,12 +20,11 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.sampling import dyadic
 
-Floats = npt.NDArray[np.float64]
 FRAC, RATE_FRAC = 16, 24
 ONE = 2**FRAC
 V_MAX = 2**25 - 1

@@ -31,13 +31,12 @@ from typing import Any
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, register
 from simulator.neurons.membrane import PAYLOAD_LIMIT, waits
 from simulator.neurons.sampling import dyadic
 
-Floats = npt.NDArray[np.float64]
 KEEP_FRAC = 16
 HARD, SOFT, SOFT_NEXT, LOST, HARD_NEXT, NONE, SOFT_LOWERED = range(7)
 ABOVE, REACHED, MULTI = range(3)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.neurons.base import NeuronModel, Params, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import BIAS, V_INIT, V_MAX, saturated
 from simulator.neurons.sampling import dyadic
@@ -45,10 +45,10 @@ def _kernel(
 
 
 def _float_step(
-    acc: dict[str, npt.NDArray[np.float64]],
-    state: dict[str, npt.NDArray[np.float64]],
+    acc: dict[str, Floats],
+    state: dict[str, Floats],
     params: Params,
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     state["v"][:] = state["v"] * (1 - params["dv"] / 4096) + acc["in"] + params["bias"]
     return np.zeros_like(state["v"])
 

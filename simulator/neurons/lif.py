@@ -20,14 +20,14 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, Floats
 from simulator.neurons.base import NeuronModel, Params, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import BIAS, HELD, SOFT, V_INIT, V_MAX, V_RESET, VTH, reset, sample_fire, saturated
 from simulator.neurons.sampling import dyadic
 
 
-def initial_v(v_first: npt.NDArray[np.int64], dv: int) -> npt.NDArray[np.int32]:
+def initial_v(v_first: I64, dv: int) -> I32:
     """Return the smallest |V| whose decayed value is `v_first`: what the state must hold before step 0. Needs dv < 4096."""
     keep = 4096 - dv
     magnitude = -((-np.abs(v_first).astype(np.int64) * 4096) // keep)
@@ -73,10 +73,10 @@ def _kernel(
 
 
 def _float_step(
-    acc: dict[str, npt.NDArray[np.float64]],
-    state: dict[str, npt.NDArray[np.float64]],
+    acc: dict[str, Floats],
+    state: dict[str, Floats],
     params: Params,
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     x = state["v"] * (1 - params["dv"] / 4096) + acc["in"] + params["bias"]
     held, soft = state["held"] > 0, params["soft"] != 0
     over = np.where(params["strict"] != 0, x > params["vth"], x >= params["vth"])

@@ -27,8 +27,8 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, Floats
 from simulator.neurons.base import NeuronModel, Params, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import BIAS, V_INIT, V_MAX, V_RESET, VTH, saturated
 
@@ -37,7 +37,7 @@ LOW_NONE, LOW_SOFT, LOW_HARD, LOW_SATURATE = range(4)  # of ``low_mode``
 _LO_BITS = 27
 
 
-def decay_words(decays: Iterable[float]) -> dict[str, npt.NDArray[np.int32]]:
+def decay_words(decays: Iterable[float]) -> dict[str, I32]:
     """Return doubles as the parameters ``decay_hi``, ``decay_lo`` and ``decay_exp``, without loss."""
     rows = []
     for value in decays:
@@ -113,10 +113,10 @@ def _kernel(
 
 
 def _float_step(
-    acc: dict[str, npt.NDArray[np.float64]],
-    state: dict[str, npt.NDArray[np.float64]],
+    acc: dict[str, Floats],
+    state: dict[str, Floats],
     params: Params,
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     """Do the step in doubles, on the same grid."""
     p, v, held = params, state["v"], state["held"]
     decay = np.ldexp(p["decay_hi"] * 2.0**_LO_BITS + p["decay_lo"], p["decay_exp"])
@@ -130,7 +130,7 @@ def _float_step(
     x = np.where(low, np.choose(p["low_mode"], [x, x + p["low_add"], p["low_reset"], p["v_low"]]), x)
     held[:] = np.where(fired, np.maximum(p["refractory"] - 1, 0), np.maximum(held - 1, 0))
     v[:] = x
-    sent: npt.NDArray[np.float64] = fired.astype(np.float64)
+    sent: Floats = fired.astype(np.float64)
     return sent
 
 

@@ -22,8 +22,8 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.base.random import STREAM_NEURON, random_word
 from simulator.neurons.base import NeuronModel, Params, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import HELD, saturated
@@ -94,10 +94,10 @@ def _kernel(
 
 
 def _float_step(
-    acc: dict[str, npt.NDArray[np.float64]],
-    state: dict[str, npt.NDArray[np.float64]],
+    acc: dict[str, Floats],
+    state: dict[str, Floats],
     params: Params,
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     state["u"][:] = state["u"] * (1 - (params["du"] + 1) / 4096) + 64 * acc["in"]
     v = state["v"] * (1 - params["dv"] / 4096) + state["u"] + params["bias_mant"] * 2.0 ** params["bias_exp"]
     held = state["held"] > 0

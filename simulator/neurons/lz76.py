@@ -23,12 +23,10 @@ from typing import Any
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.neurons.base import FloatStep, NeuronModel, Traits, UpdateOps, Word, register_family
 from simulator.neurons.membrane import waits
-
-Floats = npt.NDArray[np.float64]
 
 WORD_BITS = 32
 MOST_WORDS = 32

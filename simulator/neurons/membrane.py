@@ -26,13 +26,11 @@ from typing import Any
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.neurons.base import SampleParams, Traits, Word
 from simulator.neurons.psp import psp_constants
 from simulator.neurons.sampling import dyadic
-
-Floats = npt.NDArray[np.float64]
 
 CONST_FRAC = 15  # binary point of kap, rho, b, p_vi, p_vr, gain
 PAYLOAD_LIMIT = 2**15 - 1  # a graded spike carries 16 signed bits

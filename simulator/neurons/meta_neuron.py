@@ -26,13 +26,11 @@ from typing import Any
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.base.random import STREAM_NEURON, random_word
 from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, register
 from simulator.neurons.membrane import shift, waits
-
-Floats = npt.NDArray[np.float64]
 
 META = "meta_neuron"
 FRAC = 16

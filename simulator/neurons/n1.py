@@ -22,12 +22,10 @@ from collections.abc import Mapping
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, Floats
 from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, register
 
-I32 = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
 _WRAP24 = 1 << 23
 _LOW16 = 1 << 15
 

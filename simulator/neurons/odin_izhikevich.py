@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64
 from simulator.neurons.odin_lif import calcium, flags, leak_of
 
-I64 = npt.NDArray[np.int64]
 PARAMS = (
     "leak_str", "leak_en", "fi_sel", "spk_ref", "isi_ref", "reson_sharp_en", "thr", "rfr", "dapdel", "spklat_en", "dap_en",
     "stim_thr", "phasic_en", "mixed_en", "class2_en", "neg_en", "rebound_en", "inhin_en", "bist_en", "reson_en", "thrvar_en",

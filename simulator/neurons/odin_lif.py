@@ -16,10 +16,9 @@ Source: the published RTL of ODIN (ChFrenkel/ODIN @1781931), as arithmetic; docs
 from __future__ import annotations
 
 import numba
-import numpy as np
-import numpy.typing as npt
 
-I64 = npt.NDArray[np.int64]
+from simulator.base.arrays import I64
+
 COLUMNS = (
     "leak_str", "leak_en", "thr", "ca_en", "thetamem", "theta1", "theta2", "theta3", "caleak", "v", "ca", "cacnt", "disable",
 )  # fmt: skip

@@ -28,13 +28,11 @@ from collections.abc import Mapping
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, Floats
 from simulator.base.random import STREAM_NEURON, random_word
 from simulator.neurons.base import FloatStep, NeuronModel, Traits, UpdateOps, Word, register, register_family
 from simulator.neurons.membrane import clip, nearest, shift, waits
-
-Floats = npt.NDArray[np.float64]
 
 MOST_MODES = 32
 POLE_FRAC = 22  # binary point of e
@@ -61,7 +59,7 @@ _INPUT = (
 _GELU = Word("gelu", 1, signed=False, meaning="1: f = GELU(in + b), 0: f = in + b")
 
 
-def gelu_table() -> npt.NDArray[np.int32]:
+def gelu_table() -> I32:
     """Return table ``gelu``, int32 [1024]: a Phi(-a) at the middle of each entry, in 1/2^16."""
     from scipy.special import ndtr
 

@@ -31,13 +31,11 @@ from typing import Any
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, Floats
 from simulator.base.random import STREAM_NEURON, random_word
 from simulator.neurons.base import FloatStep, NeuronModel, Traits, UpdateOps, Word, register, register_family
 from simulator.neurons.membrane import clip, nearest, shift, waits
-
-Floats = npt.NDArray[np.float64]
 
 MOST_STATES = 32
 POLE_FRAC = 22  # binary point of lambda and gamma
@@ -63,7 +61,7 @@ B, D, MUL, SH, SH_G, SH_C, SH_D, LIMIT, WAIT, MODES = range(10)
 MODE_PARAMS = ("lr", "li", "g", "cr", "ci")  # of each mode, one after another behind the shared words
 
 
-def probability_table() -> npt.NDArray[np.int32]:
+def probability_table() -> I32:
     """Return table ``p``, int32 [1024]: the logistic function at the middle of each entry, in 1/2^16."""
     y = (np.arange(TABLE_ENTRIES) - TABLE_ENTRIES // 2 + 0.5) / 2**TABLE_FRAC
     return np.asarray(np.rint(PROBABILITY_ONE / (1 + np.exp(-y))), np.int32)

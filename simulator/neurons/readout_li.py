@@ -22,12 +22,11 @@ from typing import Any
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, register
 from simulator.neurons.sampling import dyadic
 
-Floats = npt.NDArray[np.float64]
 LEAK_FRAC = 15
 
 

@@ -20,13 +20,10 @@ from collections.abc import Mapping
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, Floats
 from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, register
 from simulator.neurons.n1 import wrap16
-
-I32 = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
 
 ALPHA_FRAC = 15
 KAPPA_FRAC = 7

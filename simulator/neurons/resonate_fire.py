@@ -17,11 +17,11 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.neurons.base import NeuronModel, Params, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import V_MAX, VTH, saturated
 from simulator.neurons.sampling import dyadic
 
-Floats = npt.NDArray[np.float64]
 POLE_FRAC = 15
 
 

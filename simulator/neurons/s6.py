@@ -30,14 +30,12 @@ from typing import Any, NamedTuple
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, Floats
 from simulator.neurons import membrane
 from simulator.neurons.base import FloatStep, NeuronModel, Traits, UpdateOps, Word, register, register_family
 from simulator.neurons.membrane import LIMIT, clip, kernel_of, shift, tail, waits
 from simulator.neurons.sampling import dyadic
-
-Floats = npt.NDArray[np.float64]
 
 MOST_STATES = 64
 TABLE_ENTRIES = 512
@@ -75,7 +73,7 @@ _OWN = (
  A_LOG) = range(17)  # fmt: skip
 
 
-def tables() -> dict[str, npt.NDArray[np.int32]]:
+def tables() -> dict[str, I32]:
     """Return the four tables, each int32 [512]: the value at the middle of each entry, rounded, within 16 bits."""
     middle = (np.arange(TABLE_ENTRIES) + 0.5) / 2**TABLE_FRAC
     delta = np.logaddexp(0.0, middle + D_FIRST)

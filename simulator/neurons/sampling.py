@@ -7,10 +7,11 @@ in two simulators.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+
+from simulator.base.arrays import Floats
 
 
-def dyadic(rng: np.random.Generator, n: int, low: float, high: float, step: float = 2.0**-6) -> npt.NDArray[np.float64]:
+def dyadic(rng: np.random.Generator, n: int, low: float, high: float, step: float = 2.0**-6) -> Floats:
     """Draw n multiples of `step`, uniform in [low, high]; float64 [n]."""
-    drawn: npt.NDArray[np.float64] = np.round(rng.uniform(low, high, n) / step) * step
+    drawn: Floats = np.round(rng.uniform(low, high, n) / step) * step
     return drawn

@@ -17,14 +17,12 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.neurons.base import NeuronModel, Params, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import V_MAX, saturated
 from simulator.neurons.membrane import PAYLOAD_LIMIT
 from simulator.neurons.sampling import dyadic
-
-Floats = npt.NDArray[np.float64]
 
 
 @numba.njit(cache=True, nogil=True)

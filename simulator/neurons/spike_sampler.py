@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, Floats
 from simulator.base.random import STREAM_NEURON, random_word
 from simulator.neurons.base import NeuronModel, Params, UpdateOps, Word, Words, register
 
 TABLE_ENTRIES = 256
 
 
-def sigmoid_table(step: float = 1 / 16) -> npt.NDArray[np.int32]:
+def sigmoid_table(step: float = 1 / 16) -> I32:
     """Return table ``p`` of the logistic function at (index - 128) * step, in 1/2^16."""
     x = (np.arange(256) - 128) * step
     return np.asarray(np.rint(65536 / (1 + np.exp(-x))), np.int32)
@@ -49,10 +49,10 @@ def _kernel(
 
 
 def _float_step(
-    acc: dict[str, npt.NDArray[np.float64]],
-    state: dict[str, npt.NDArray[np.float64]],
+    acc: dict[str, Floats],
+    state: dict[str, Floats],
     params: Params,
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     """Return the firing probability with the logistic table of `sigmoid_table`, not a sample."""
     x = (acc["in"] + params["bias"]) / 2.0 ** params["shift"]
     return np.asarray(1 / (1 + np.exp(-np.clip(x, -128, 127) / 16)))

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Array
 from simulator.base.errors import InputError
 from simulator.base.files import read_safetensors, write_safetensors
 from simulator.base.reading import boundary, parse_object
@@ -26,7 +26,7 @@ from simulator.plasticity.layers.update import Row
 from simulator.plasticity.learner import Learner
 
 FORMAT = "bimhw-learning-2"
-Tensors = dict[str, npt.NDArray[Any]]
+Tensors = dict[str, Array]
 
 
 def save_learning(learner: Learner, path: Path | str, notes: Mapping[str, Any] | None = None) -> None:
@@ -114,7 +114,7 @@ def _rows(learner: Learner) -> Iterator[tuple[str, Row]]:
     yield from ((f"row.readout.{name}", row) for name, row in learner.readout.rows.items())
 
 
-def _views(learner: Learner) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+def _views(learner: Learner) -> Iterator[tuple[str, Array]]:
     """Yield every array that learning writes in place."""
     for k in plastic(learner.net):
         yield f"weights.{k}", learner.forward.weights[k]

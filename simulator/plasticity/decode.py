@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.base.errors import FitError
 from simulator.function.layout import Cells
 from simulator.function.simulation import Simulation
@@ -20,8 +20,6 @@ from simulator.neurons.bim_d import decay_table
 from simulator.neurons.membrane import LIMIT, THETA, clip, kernel_of, potential
 from simulator.plasticity.forms.record import R_M, R_S, R_V, R_Z, SHIFTS, integer_record
 from simulator.plasticity.layers.net import Layer
-
-Floats = npt.NDArray[np.float64]
 
 R_DT, R_SIG, R_STATES = 1, 2, 8
 

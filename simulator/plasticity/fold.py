@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import U8
 from simulator.function import Simulation
 from simulator.function.counting import Counter
 from simulator.function.fold import ActivityFold, SpikeFold
@@ -38,7 +38,7 @@ class LearnFold:
         self,
         simulation: Simulation,
         counts: LearnCounts,
-        active: list[npt.NDArray[np.uint8]] | None,
+        active: list[U8] | None,
         folder: Path | None,
         each: Callable[[Noted], None],
     ) -> None:

@@ -7,11 +7,11 @@ layer l waits in its initial state for its first l steps. `before` is called ahe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, U8, Array, Floats
 from simulator.base.names import INPUT_MODEL
 from simulator.function.simulation import Simulation
 from simulator.neurons import base, s6
@@ -24,7 +24,6 @@ from simulator.program.activity import Activity
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
-Floats = npt.NDArray[np.float64]
 Call = Callable[[int], None]
 _CONSTANTS = ((C_KAP, "kap"), (C_RHO, "rho"), (C_P_VI, "p_vi"), (C_P_VR, "p_vr"), (C_B, "b"), (C_LC, "gain"))
 
@@ -37,10 +36,10 @@ class Forward(Protocol):
         units: projection number -> value of one stored unit, [n_target].
     """
 
-    weights: dict[int, npt.NDArray[Any]]
+    weights: dict[int, Array]
     units: dict[int, Floats]
 
-    def run(self, x: npt.NDArray[Any], steps: int, before: Call, after: Call) -> None:
+    def run(self, x: Array, steps: int, before: Call, after: Call) -> None:
         """Run one sample x [T, n_in] over `steps` chip steps from the initial state."""
 
     def record(self, layer: int, out: Floats, mine: slice = slice(None)) -> None:
@@ -61,7 +60,7 @@ class Forward(Protocol):
     def log_rates(self, layer: int) -> Floats:
         """Return A_log [N, H] of an s6 layer."""
 
-    def bias(self, population: str, name: str) -> tuple[npt.NDArray[Any], float]:
+    def bias(self, population: str, name: str) -> tuple[Array, float]:
         """Return a parameter row [n] (a view, stored units) and the value of its unit (0: not rounded)."""
 
     def biases_changed(self) -> None:
@@ -85,7 +84,7 @@ class WideForward:
         self._old: dict[str, tuple[Floats, Floats]] = {}
         self._acc: dict[str, dict[str, Floats]] = {}
 
-    def run(self, x: npt.NDArray[Any], steps: int, before: Call, after: Call) -> None:
+    def run(self, x: Array, steps: int, before: Call, after: Call) -> None:
         """See `Forward.run`; x holds real values."""
         self._start()
         inputs = [p.name for p in self.populations.values() if p.model == INPUT_MODEL]
@@ -178,7 +177,7 @@ class WideForward:
         of = self.net.layers[layer]
         return np.stack([self.params[of.population.name][f"l{n}"] for n in range(of.states)])
 
-    def bias(self, population: str, name: str) -> tuple[npt.NDArray[Any], float]:
+    def bias(self, population: str, name: str) -> tuple[Array, float]:
         """See `Forward.bias`."""
         return self.params[population][name], 0.0
 
@@ -220,7 +219,7 @@ class ChipForward:
         self.units = {k: self._unit(k) for k in self.weights}
         self._layers = [self._words(layer) for layer in net.layers]
         self.steps_done = 0
-        self.active: list[npt.NDArray[np.uint8]] | None = None
+        self.active: list[U8] | None = None
         self.counted: Callable[[int], Activity] | None = None
 
     def _words(self, layer: Layer) -> LayerWords:
@@ -251,11 +250,11 @@ class ChipForward:
             return float(2.0**-frac)
         return 1.0
 
-    def _row(self, population: str, name: str) -> npt.NDArray[np.int32]:
-        row: npt.NDArray[np.int32] = self.cells[population].params[self.rows[population][name]]
+    def _row(self, population: str, name: str) -> I32:
+        row: I32 = self.cells[population].params[self.rows[population][name]]
         return row
 
-    def run(self, x: npt.NDArray[Any], steps: int, before: Call, after: Call) -> None:
+    def run(self, x: Array, steps: int, before: Call, after: Call) -> None:
         """See `Forward.run`; x holds integer payloads."""
         sim, done, train = self.simulation, [0], self.start(x)
 
@@ -277,7 +276,7 @@ class ChipForward:
         sim.advance(train, steps)
         self.steps_done += steps
 
-    def start(self, x: npt.NDArray[Any]) -> SpikeTrain:
+    def start(self, x: Array) -> SpikeTrain:
         """Start a sample x [T, n_in]: reset all state, return the sample's input."""
         if self.steps_done:
             self.simulation.reset()
@@ -330,7 +329,7 @@ class ChipForward:
         rows = [self._row(of.population.name, f"l{n}") * 2.0**-s6.LOG_FRAC for n in range(of.states)]
         return np.stack(rows)
 
-    def bias(self, population: str, name: str) -> tuple[npt.NDArray[Any], float]:
+    def bias(self, population: str, name: str) -> tuple[Array, float]:
         """See `Forward.bias`."""
         word = name.removeprefix("b_") if name.startswith("b_") else self._sum_word(population) if name == "b" else ""
         frac = self.fracs[population][word] if word else (D_SKIP_FRAC if name == "D" else s6.LOG_FRAC)

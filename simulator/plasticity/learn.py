@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64, U8, Array
 from simulator.base.errors import InputError
 from simulator.base.schedule import learning_rate
 from simulator.function.counting import Counter
@@ -23,8 +23,6 @@ from simulator.plasticity.words.words import NAMES, SATURATED
 from simulator.program.activity import Activity, Count
 from simulator.program.graph import Population, Projection
 from simulator.program.program import Program
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -65,8 +63,8 @@ class LearnResult:
 
 def learn(
     program: Program,
-    samples: Sequence[npt.NDArray[Any]] | npt.NDArray[Any],
-    labels: Sequence[npt.NDArray[np.int64]] | npt.NDArray[np.int64],
+    samples: Sequence[Array] | Array,
+    labels: Sequence[I64] | I64,
     config: LearnConfig | None = None,
     *,
     epochs: int = 1,
@@ -117,7 +115,7 @@ def _epoch(
     learner: Learner,
     samples: Any,
     labels: Any,
-    order: npt.NDArray[np.int64],
+    order: I64,
     total: int,
     progress: Callable[[int], None] | None,
 ) -> EpochResult:
@@ -155,7 +153,7 @@ def saturations(learner: Learner) -> dict[str, int]:
     return out
 
 
-def live_synapses_of(learner: Learner) -> dict[int, npt.NDArray[np.uint8]]:
+def live_synapses_of(learner: Learner) -> dict[int, U8]:
     """Return projection number -> uint8 [n_source, n_target], 0 where the synapse is pruned or absent (the readout's not)."""
     rows = [layer.rows[p] for layer in learner.layers for p in layer.ports] + [s.rows["w"] for s in learner.shared]
     return {b.key: b.live for row in rows for b in row.blocks}

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64, Array, Floats
 from simulator.base.errors import FitError, InputError
 from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.forward import ChipForward, WideForward
@@ -28,7 +27,7 @@ from simulator.plasticity.layers.readout import ReadoutLearner
 from simulator.plasticity.layers.s6 import S6Learner, SharedLearner
 from simulator.plasticity.rules.third_factor import error, softmax, through_layer
 from simulator.plasticity.words.counts import LearnCounts
-from simulator.plasticity.words.words import Floats, narrow, wide, widths
+from simulator.plasticity.words.words import narrow, wide, widths
 from simulator.program.program import Program
 
 Moments = Mapping[str, Mapping[str, float]]
@@ -133,7 +132,7 @@ class Learner:
         deeper = self.depth - 1 if self.config.credit == "filt-win" else 0
         return steps + self.answer + 1 + deeper + bool(self.shared)
 
-    def sample(self, x: npt.NDArray[Any], labels: npt.NDArray[np.int64], learn: bool = True) -> SampleResult:
+    def sample(self, x: Array, labels: I64, learn: bool = True) -> SampleResult:
         """Present one sample and learn from it.
 
         Args:
@@ -172,11 +171,11 @@ class Learner:
         formats, unit = binary_points(program)
         return ChipForward(filled(program, self.net), self.net, formats, unit, self.seed)
 
-    def _drive(self, x: npt.NDArray[Any], steps: int) -> None:
+    def _drive(self, x: Array, steps: int) -> None:
         """Drive the net's own steps, with `_after` behind each."""
         self.forward.run(x, steps, lambda c: None, self._after)
 
-    def _check(self, x: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> None:
+    def _check(self, x: Array, labels: I64) -> None:
         n_in = self.program.populations[0].size
         if x.ndim != 2 or x.shape[1] != n_in or not len(x):
             raise InputError("sample", f"has shape {x.shape}", f"Needs [steps, {n_in}] with at least one step")

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64, Array, Bools, Floats
 from simulator.base.errors import FitError, InputError
 from simulator.plasticity.config import LearnConfig, learn_config, plain
 from simulator.plasticity.forward import ChipForward
@@ -24,8 +24,6 @@ from simulator.plasticity.rules.optimiser import SECOND_MOMENT_BITS
 from simulator.plasticity.words.words import ENTRIES_S6, PEAK, calibrated, widths
 from simulator.program.graph import Population, Projection
 from simulator.program.program import HOST, Program
-
-Floats = npt.NDArray[np.float64]
 
 _MULTIPLIER_BITS = 15
 _HEADROOM = 4.0  # of words that grow while the readout learns, over what calibration saw
@@ -104,7 +102,7 @@ def _input_unit(program: Program) -> float:
     return float(program.meta.get("input", {}).get("scale", 1.0))
 
 
-def _live(program: Program, k: int, masks: Mapping[str, Any] | None) -> npt.NDArray[np.bool_]:
+def _live(program: Program, k: int, masks: Mapping[str, Any] | None) -> Bools:
     q = program.projections[k]
     if masks and q.name in masks:
         return np.asarray(masks[q.name], bool)
@@ -115,18 +113,14 @@ def _live(program: Program, k: int, masks: Mapping[str, Any] | None) -> npt.NDAr
     )
 
 
-def _stored(
-    q: Projection, value: Floats, unit: float, exponent: int, config: LearnConfig, live: npt.NDArray[np.bool_]
-) -> Projection:
+def _stored(q: Projection, value: Floats, unit: float, exponent: int, config: LearnConfig, live: Bools) -> Projection:
     limit = 2 ** (config.weight_bits - 1) - 1
     kind = np.int8 if config.weight_bits == 8 else np.int16
     matrix = np.clip(np.round(value / unit), -limit, limit).astype(kind)
     return with_weights(q, np.where(live, matrix, kind(0)), live, exponent, config.weight_bits, config.rule)
 
 
-def with_weights(
-    q: Projection, matrix: npt.NDArray[Any], live: npt.NDArray[np.bool_], exponent: int, bits: int, rule: str
-) -> Projection:
+def with_weights(q: Projection, matrix: Array, live: Bools, exponent: int, bits: int, rule: str) -> Projection:
     """Return a plastic projection with these weights [n_source, n_target]; synapses that are not live are absent."""
     indptr = np.zeros(matrix.shape[0] + 1, np.int64)
     np.cumsum(live.sum(axis=1), out=indptr[1:])
@@ -161,8 +155,8 @@ def _with_unit(population: Population, port: str, unit: float, frac: int) -> Pop
 
 def calibrate(
     program: Program,
-    samples: Sequence[npt.NDArray[Any]],
-    labels: Sequence[npt.NDArray[np.int64]],
+    samples: Sequence[Array],
+    labels: Sequence[I64],
     config: LearnConfig | None = None,
     seed: int = 0,
 ) -> Program:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import U8
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.function.run import recorded_spikes
@@ -36,7 +36,7 @@ class Noted:
     program: Program
     spikes: SpikeTrain
     counts: LearnCounts
-    active: Sequence[npt.NDArray[np.uint8]]
+    active: Sequence[U8]
     first: int = 0
 
     def time(self, chip: Chip, steps: range, **options: Any) -> TimingRun:

@@ -6,19 +6,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64, Array
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz, write_npz
 from simulator.base.reading import boundary, parse_as
 from simulator.base.shown import Shown
-from simulator.base.spool import Array
 
-Ints = npt.NDArray[np.int64]
 MOST_COUNTED = 2**60  # of one counter: sums of several stay within 64 bits
 
 
@@ -32,9 +30,9 @@ class Count:
         by_population: int64 [populations]; a synaptic event belongs to its target, a spike and its packets to the source.
     """
 
-    by_core: Ints
-    by_step: Ints
-    by_population: Ints
+    by_core: I64
+    by_step: I64
+    by_population: I64
 
     @property
     def total(self) -> int:
@@ -152,7 +150,7 @@ def _check_count(count: Count, facts: _Facts, where: str) -> None:
     sizes = {"by_step": facts.steps, "by_population": len(facts.populations)}
     totals = set()
     for grouping in _GROUPINGS:
-        values: npt.NDArray[Any] = getattr(count, grouping)
+        values: Array = getattr(count, grouping)
         if values.dtype != np.int64 or values.ndim != 1 or values.size != sizes.get(grouping, values.size):
             raise InputError(
                 f"{where}.{grouping}", f"has type {values.dtype} and shape {values.shape}", "Simulate again"

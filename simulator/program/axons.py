@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, U64, Bools
 from simulator.base.errors import InputError
 from simulator.base.intrinsics import trailing_zeros
 from simulator.neurons import base
@@ -15,9 +15,6 @@ from simulator.program.graph import Projection
 from simulator.program.program import Program
 from simulator.program.shared import SharedProjection
 
-I64 = npt.NDArray[np.int64]
-I32 = npt.NDArray[np.int32]
-U64 = npt.NDArray[np.uint64]
 _ONE = np.uint64(1)
 
 
@@ -68,7 +65,7 @@ def axon_table(program: Program) -> AxonTable:
     return AxonTable(ptr, dst[: ptr[-1]], n_syn[: ptr[-1]])
 
 
-def host_readers(program: Program) -> npt.NDArray[np.bool_]:
+def host_readers(program: Program) -> Bools:
     """Return neurons whose spikes the host reads: output populations that emit something, bool [N]."""
     parts = [np.full(p.size, p.role == "output" and base.get(p.model).emits != "none") for p in program.populations]
     return np.concatenate(parts) if parts else np.zeros(0, bool)

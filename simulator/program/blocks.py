@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, U16, AnyInts, Integers
 from simulator.program.graph import Projection
 
 BLOCK = 1 << 16
@@ -21,9 +21,7 @@ LEAST = 1 << 22  # synapses below which a split saves nothing worth having
 _POINTER_BYTES, _SAVED_BYTES = 8, 2  # as stored in a file
 _MOST_32 = 2**31 - 1
 
-I64 = npt.NDArray[np.int64]
-Pointers = npt.NDArray[np.signedinteger]  # int32 where `pointer_type` allows, else int64
-Integers = npt.NDArray[np.integer]
+Pointers = Integers  # int32 where `pointer_type` allows, else int64
 
 
 def n_blocks(size: int) -> int:
@@ -68,9 +66,7 @@ def in_blocks(q: Projection, size: int) -> tuple[Projection, ...]:
     return of_blocks(q, ptr, indices, weights)
 
 
-def of_blocks(
-    like: Projection, ptr: Pointers, indices: npt.NDArray[np.uint16], weights: Integers
-) -> tuple[Projection, ...]:
+def of_blocks(like: Projection, ptr: Pointers, indices: U16, weights: AnyInts) -> tuple[Projection, ...]:
     """Return one projection a block.
 
     Args:
@@ -91,7 +87,7 @@ def of_blocks(
     return tuple(parts)
 
 
-def rows_of(parts: Sequence[Projection]) -> tuple[I64, Integers]:
+def rows_of(parts: Sequence[Projection]) -> tuple[I64, AnyInts]:
     """Return (row pointers, targets ascending in each row) of blocks of one source, in ascending order of `first`."""
     if len(parts) == 1:
         q = parts[0]
@@ -105,7 +101,7 @@ def rows_of(parts: Sequence[Projection]) -> tuple[I64, Integers]:
     return indptr, targets
 
 
-def block_pointers(indptr: I64, indices: Integers, blocks: int) -> Pointers:
+def block_pointers(indptr: I64, indices: AnyInts, blocks: int) -> Pointers:
     """Return the row pointers of each block, [blocks, rows + 1], block following block."""
     out: Pointers = np.zeros((blocks, indptr.size), pointer_type(int(indptr[-1])))
     count_blocks(indptr, indices, 0, out)
@@ -114,7 +110,7 @@ def block_pointers(indptr: I64, indices: Integers, blocks: int) -> Pointers:
 
 
 @numba.njit(cache=True, nogil=True)
-def count_blocks(indptr: I64, indices: Integers, low: int, out: Pointers) -> None:
+def count_blocks(indptr: I64, indices: AnyInts, low: int, out: Pointers) -> None:
     """out[block, row + 1] += 1 for every synapse; `low` is subtracted from every index."""
     for row in range(indptr.size - 1):
         for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
@@ -132,9 +128,7 @@ def place_blocks(out: Pointers) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _deal(
-    indptr: I64, indices: Integers, weights: Integers, ptr: Pointers, local: npt.NDArray[np.uint16], values: Integers
-) -> None:
+def _deal(indptr: I64, indices: AnyInts, weights: AnyInts, ptr: Pointers, local: U16, values: AnyInts) -> None:
     for row in range(indptr.size - 1):
         block, at = np.int64(-1), np.int64(0)
         for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
@@ -147,7 +141,7 @@ def _deal(
 
 
 @numba.njit(cache=True, nogil=True)
-def _append(indptr: I64, indices: Integers, first: int, at: I64, targets: npt.NDArray[np.int32]) -> None:
+def _append(indptr: I64, indices: AnyInts, first: int, at: I64, targets: I32) -> None:
     for row in range(indptr.size - 1):
         place = at[row]
         for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, Array
 from simulator.base.errors import InputError
 from simulator.base.names import COPY_MARK, INPUT_MODEL, check_name
 from simulator.chips.chip import MOST_MESH_CORES
@@ -37,7 +37,7 @@ class Checked(Protocol):
         """Projections in order."""
 
     @property
-    def core(self) -> npt.NDArray[np.int32]:
+    def core(self) -> I32:
         """Core of each neuron."""
 
     @property
@@ -130,7 +130,7 @@ def check_params(population: Population, model: base.NeuronModel) -> None:
             raise InputError(where, f"lacks the parameter {word.name!r} of model {model.name!r}", "Give it")
 
 
-def _check_in_word(value: npt.NDArray[Any], word: base.Word, where: str, size: int) -> None:
+def _check_in_word(value: Array, word: base.Word, where: str, size: int) -> None:
     if not np.issubdtype(value.dtype, np.integer):
         raise InputError(where, f"parameter {word.name!r} has type {value.dtype}", "Quantise it first: bimhw compile")
     if value.shape not in ((), (1,), (size,)):

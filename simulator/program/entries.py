@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.arrays import I32, AnyInts, Floats
 from simulator.base.names import INPUT_MODEL
 from simulator.program.graph import Population
 from simulator.program.meta import ProgramInput
@@ -39,13 +40,13 @@ def by_input(values: npt.NDArray[Scalar], populations: Sequence[Population]) -> 
     return out
 
 
-def bits_of_payloads(payloads: npt.NDArray[np.integer]) -> int:
+def bits_of_payloads(payloads: AnyInts) -> int:
     """Return the bits of a word that holds these payloads, sign included; 0 where all spikes are binary."""
     largest, least = int(payloads.max(initial=0)), int(payloads.min(initial=0))
     return 0 if largest <= 1 and least >= 0 else 1 + max(largest, -least - 1).bit_length()
 
 
-def column_scales(entry: ProgramInput, populations: Sequence[Population]) -> float | npt.NDArray[np.float64]:
+def column_scales(entry: ProgramInput, populations: Sequence[Population]) -> float | Floats:
     """Return the value of payload 1: one for all inputs, or one a column where they differ."""
     inputs = input_populations(populations)
     scales = [entry.scale_of(p.name) for p in inputs]
@@ -60,7 +61,7 @@ def scale_facts(scales: Mapping[str, float]) -> dict[str, object]:
     return {"scale": first} | ({"scales": dict(scales)} if set(scales.values()) != {first} else {})
 
 
-def input_ids(populations: Sequence[Population]) -> npt.NDArray[np.int32]:
+def input_ids(populations: Sequence[Population]) -> I32:
     """Return the logical id of each column, ascending."""
     parts, first = [], 0
     for p in populations:

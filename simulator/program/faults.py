@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, U8, Array, Bools, Floats
 from simulator.base.errors import InputError
 from simulator.base.random import STREAM_CLOCK, STREAM_DROP, STREAM_FAULT, philox4x32
 from simulator.base.reading import read_yaml
@@ -22,9 +22,6 @@ from simulator.chips.chip import Topology
 from simulator.program.axons import AxonTable, host_readers
 from simulator.program.program import HOST, Program
 
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-U8 = npt.NDArray[np.uint8]
 Seed = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Rate = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Direction = Literal["north", "east", "south", "west"]
@@ -110,7 +107,7 @@ def _check_places(links: Iterable[Link], topology: Topology) -> None:
             )
 
 
-def clock_factors(faults: Faults, n_cores: int) -> npt.NDArray[np.float64]:
+def clock_factors(faults: Faults, n_cores: int) -> Floats:
     """Return how much longer each core takes than the nominal one, float64 [cores]: 1 + clock_sigma * normal, cut at 3 sigma."""
     out = np.ones(n_cores)
     for core in range(n_cores if faults.clock_sigma else 0):
@@ -121,9 +118,9 @@ def clock_factors(faults: Faults, n_cores: int) -> npt.NDArray[np.float64]:
     return out
 
 
-def dead_neurons(program: Program, dead_cores: Iterable[int]) -> npt.NDArray[np.bool_]:
+def dead_neurons(program: Program, dead_cores: Iterable[int]) -> Bools:
     """Return neurons on dead cores, bool [N]."""
-    dead: npt.NDArray[np.bool_] = np.isin(program.core, np.array(sorted(dead_cores), np.int32))
+    dead: Bools = np.isin(program.core, np.array(sorted(dead_cores), np.int32))
     return np.asarray(dead & (program.core != HOST))
 
 
@@ -216,7 +213,7 @@ def lost_packets(
     ids: I32,
     ax_ptr: I64,
     ax_dst: I32,
-    dead: npt.NDArray[np.bool_],
+    dead: Bools,
     threshold: np.uint64,
     seed: int,
     step: int,
@@ -265,7 +262,7 @@ def hits(rate: float, places: int, seed: int, step: int, stream: int, which: int
     return out[:n]
 
 
-def flip_bits(words: npt.NDArray[Any], bits: int, places: npt.NDArray[np.int64]) -> None:
+def flip_bits(words: Array, bits: int, places: I64) -> None:
     """Flip bit ``place % bits`` of word ``place // bits`` (flat, two's complement of `bits` bits, sign extended)."""
     flat = words.reshape(-1)
     for place in places.tolist():

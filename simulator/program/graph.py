@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
+
+from simulator.base.arrays import I32, I64, Array
 
 Role = Literal["input", "hidden", "output"]
 
@@ -35,8 +36,8 @@ class Population:
     name: str
     model: str
     size: int
-    params: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
-    tables: Mapping[str, npt.NDArray[np.int32]] = field(default_factory=dict)
+    params: Mapping[str, Array] = field(default_factory=dict)
+    tables: Mapping[str, I32] = field(default_factory=dict)
     layer: int = 0
     role: Role = "hidden"
     shape: tuple[int, ...] = ()
@@ -67,9 +68,9 @@ class Projection:
     source: str
     target: str
     port: str
-    indptr: npt.NDArray[np.int64]
-    indices: npt.NDArray[np.int32]
-    weights: npt.NDArray[Any]
+    indptr: I64
+    indices: I32
+    weights: Array
     delay: int = 0
     exponent: int = 0
     weight_bits: int = 8
@@ -79,7 +80,7 @@ class Projection:
     first: int = 0
 
     @property
-    def targets(self) -> npt.NDArray[np.int32]:
+    def targets(self) -> I32:
         """Target neurons, local to the target population, int32 [nnz]; a copy unless the indices are that already."""
         if self.first == 0 and self.indices.dtype == np.int32:
             return self.indices
@@ -90,21 +91,19 @@ class Projection:
         """Number of stored synapses (pruned ones are absent)."""
         return int(self.indices.size)
 
-    def fan_in(self, n_target: int) -> npt.NDArray[np.int64]:
+    def fan_in(self, n_target: int) -> I64:
         """Return the synapses of each target neuron, int64 [n_target]."""
         out = np.zeros(n_target, np.int64)
         own = np.bincount(self.indices)
         out[self.first : self.first + own.size] = own
         return out
 
-    def synapses_on(self, core: npt.NDArray[np.int32], n_cores: int) -> npt.NDArray[np.int64]:
+    def synapses_on(self, core: I32, n_cores: int) -> I64:
         """Return the synapses on each core, int64 [n_cores]; `core` of each target neuron."""
         return np.bincount(core[self.first :][self.indices], minlength=n_cores)
 
 
-def dense_to_csr(
-    weights: npt.NDArray[Any], keep_zeros: bool = False
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[Any]]:
+def dense_to_csr(weights: Array, keep_zeros: bool = False) -> tuple[I64, I32, Array]:
     """Turn a matrix [n_target, n_source] into CSR by source (indptr, indices, values); zeros are dropped unless kept."""
     by_source = np.ascontiguousarray(weights.T)
     keep = np.ones(by_source.shape, bool) if keep_zeros else by_source != 0
@@ -113,7 +112,7 @@ def dense_to_csr(
     return indptr, np.nonzero(keep)[1].astype(np.int32), by_source[keep]
 
 
-def csr_to_dense(projection: Projection, n_target: int) -> npt.NDArray[Any]:
+def csr_to_dense(projection: Projection, n_target: int) -> Array:
     """Return the matrix [n_target, n_source] of a projection; absent synapses are 0."""
     n_source = projection.indptr.size - 1
     out = np.zeros((n_source, n_target), projection.weights.dtype)

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64
 from simulator.program.axons import AxonTable
 from simulator.program.program import HOST, Program
 from simulator.program.shared import SharedProjection
-
-I64 = npt.NDArray[np.int64]
-I32 = npt.NDArray[np.int32]
 
 
 def one_to_one(program: Program, axons: AxonTable, words: int) -> I64:

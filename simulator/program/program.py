@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, Array
 from simulator.base.errors import InputError
 from simulator.base.files import read_safetensors, write_safetensors
 from simulator.base.misplaced import check_readable_kind
@@ -26,7 +26,6 @@ from simulator.program.meta import ProgramMeta, program_meta
 from simulator.program.shared import SharedProjection
 from simulator.program.spikes import SpikeTrain
 
-Array = npt.NDArray[Any]
 FORMAT = "bimhw-program-1"
 HOST = -1  # core number of neurons that live outside the chip
 
@@ -50,7 +49,7 @@ class Program(Shown):
     chip_sha256: str
     populations: tuple[Population, ...]
     projections: tuple[Projection, ...]
-    core: npt.NDArray[np.int32]
+    core: I32
     learning: Mapping[str, Any] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
     inputs: SpikeTrain | None = None

@@ -16,13 +16,11 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, Floats
 from simulator.base.errors import InputError
 from simulator.base.host_memory import check_memory
 from simulator.program.graph import Projection
 
-I64 = npt.NDArray[np.int64]
-I32 = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.number]
 _SYNAPSE_BYTES = 12
 
@@ -137,7 +135,7 @@ def unrolled_all(projections: Iterable[Projection]) -> tuple[Projection, ...]:
     return tuple(unrolled(q) for q in projections)
 
 
-def magnitudes(q: SharedProjection, n_target: int) -> npt.NDArray[np.float64]:
+def magnitudes(q: SharedProjection, n_target: int) -> Floats:
     """Return the sum of the absolute weights onto each target, float64 [n_target]."""
     out = np.zeros(n_target)
     add_shared_magnitudes(q.row, q.offset, q.template, q.indices, q.weights, 1.0, out)
@@ -152,7 +150,7 @@ class SharedMatrix:
     def __init__(self, q: SharedProjection, n_target: int) -> None:
         self.q, self.n_target = q, n_target
 
-    def __rmatmul__(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def __rmatmul__(self, x: Floats) -> Floats:
         """Return [B, n_target]."""
         q, out = self.q, np.zeros((x.shape[0], self.n_target))
         _product(np.ascontiguousarray(x), q.row, q.offset, q.template, q.indices, q.weights, out)

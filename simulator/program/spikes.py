@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, AnyInts
 from simulator.base.errors import InputError
 from simulator.base.shown import Shown
 
@@ -22,16 +22,16 @@ class SpikeTrain(Shown):
         payload: int32 [events] of graded spikes, or ``None`` where every spike is binary (payload 1).
     """
 
-    ptr: npt.NDArray[np.int64]
-    ids: npt.NDArray[np.int32]
-    payload: npt.NDArray[np.int32] | None = None
+    ptr: I64
+    ids: I32
+    payload: I32 | None = None
 
     @property
     def steps(self) -> int:
         """Number of steps T."""
         return int(self.ptr.size - 1)
 
-    def counts(self) -> npt.NDArray[np.int64]:
+    def counts(self) -> I64:
         """Return the events of each step, int64 [T]."""
         return np.diff(self.ptr)
 
@@ -53,7 +53,7 @@ class SpikeTrain(Shown):
         return digest.hexdigest()[:16]
 
     @staticmethod
-    def from_dense(values: npt.NDArray[np.integer], first_id: int = 0) -> SpikeTrain:
+    def from_dense(values: AnyInts, first_id: int = 0) -> SpikeTrain:
         """Return the events of an integer array [T, n]: neuron j of step t fires with payload values[t, j] where it is not 0."""
         steps, local = np.nonzero(values)
         ptr = np.zeros(values.shape[0] + 1, np.int64)
@@ -62,7 +62,7 @@ class SpikeTrain(Shown):
         binary = bool((payload == 1).all())
         return SpikeTrain(ptr, (local + first_id).astype(np.int32), None if binary else payload)
 
-    def to_dense(self, first_id: int, size: int) -> npt.NDArray[np.int32]:
+    def to_dense(self, first_id: int, size: int) -> I32:
         """Return payloads as int32 [T, size] of the ids in [first_id, first_id + size)."""
         out = np.zeros((self.steps, size), np.int32)
         step = np.repeat(np.arange(self.steps), self.counts())

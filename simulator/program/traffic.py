@@ -12,14 +12,11 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, Bools
 from simulator.chips.chip import Topology
 from simulator.program.axons import AxonTable, axon_table, host_readers
 from simulator.program.program import HOST, Program
-
-I64 = npt.NDArray[np.int64]
-I32 = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +87,7 @@ def back_hops(program: Program, topology: Topology, axons: AxonTable | None = No
 
 
 def _trees(
-    axons: AxonTable, core: I32, leaves: npt.NDArray[np.bool_], topology: Topology, x: I64, y: I64, chip: I64, board: I64
+    axons: AxonTable, core: I32, leaves: Bools, topology: Topology, x: I64, y: I64, chip: I64, board: I64
 ) -> Reach:  # fmt: skip
     """Return `reach` of a mesh that multicasts."""
     out = np.zeros((7, core.size), np.int64)
@@ -137,7 +134,7 @@ def _measure(ptr: I64, dst: I32, core: I32, x: I64, y: I64, chip: I64, board: I6
 
 @numba.njit(cache=True, nogil=True)
 def _measure_trees(
-    ptr: I64, dst: I32, core: I32, leaves: npt.NDArray[np.bool_], x: I64, y: I64, chip: I64, board: I64, out: I64
+    ptr: I64, dst: I32, core: I32, leaves: Bools, x: I64, y: I64, chip: I64, board: I64, out: I64
 ) -> None:  # fmt: skip
     """Add by neuron packets (one at most), leaves at its router, columns, rows, chips, boards of its tree, leaves at cores."""
     for neuron in range(ptr.size - 1):

@@ -6,14 +6,14 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, Bools
 from simulator.program.program import Program
 from simulator.program.shared import unrolled_all
 from simulator.program.spikes import SpikeTrain
 
 
-def active_updates(program: Program, spikes: SpikeTrain, first: int, last: int) -> npt.NDArray[np.bool_]:
+def active_updates(program: Program, spikes: SpikeTrain, first: int, last: int) -> Bools:
     """Return the neurons with an input that is not 0, or with a spike, at the steps [first, last): bool [last - first, N].
 
     Weights are those of the program; where learning changes them the functional run has to tell (`run_timing(active=...)`).
@@ -23,7 +23,7 @@ def active_updates(program: Program, spikes: SpikeTrain, first: int, last: int) 
     active = np.zeros((last - first, program.n_neurons), bool)
     step_of, ids, _ = _events(spikes, first, last)
     active[step_of - first, ids] = True
-    ports: dict[tuple[str, str], npt.NDArray[np.int64]] = {}
+    ports: dict[tuple[str, str], I64] = {}
     for p in unrolled_all(program.projections):
         key = (p.target, p.port)
         if key not in ports:
@@ -42,9 +42,7 @@ def active_updates(program: Program, spikes: SpikeTrain, first: int, last: int) 
     return active
 
 
-def _events(
-    spikes: SpikeTrain, first: int, last: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+def _events(spikes: SpikeTrain, first: int, last: int) -> tuple[I64, I32, I32]:
     """Step, neuron and payload of every event of the steps [first, last)."""
     window = slice(int(spikes.ptr[first]), int(spikes.ptr[max(first, last)]))
     step = np.repeat(np.arange(first, max(first, last)), np.diff(spikes.ptr[first : max(first, last) + 1]))

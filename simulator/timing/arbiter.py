@@ -5,7 +5,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from simulator.timing.words import DST, U64, U, output_towards
+from simulator.base.arrays import U64
+from simulator.timing.words import DST, U, output_towards
 
 _1, _8 = U(1), U(8)
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.timing.contract import DONE, I64, Mesh, StepTimes, StepWork
+from simulator.base.arrays import I64
+from simulator.timing.contract import DONE, Mesh, StepTimes, StepWork
 from simulator.timing.wires import wires
 
 

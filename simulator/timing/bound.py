@@ -11,9 +11,10 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from simulator.base.arrays import I32, I64
 from simulator.timing.barrier import release_time
 from simulator.timing.check import check_mesh, check_work
-from simulator.timing.contract import I32, I64, Mesh, StepWork
+from simulator.timing.contract import Mesh, StepWork
 from simulator.timing.wires import output_of, wires
 
 _NEVER = 1 << 62

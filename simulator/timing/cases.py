@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from simulator.base.arrays import I64
 from simulator.timing.barrier import start_times
-from simulator.timing.contract import I64, Mesh, StepWork
+from simulator.timing.contract import Mesh, StepWork
 from simulator.timing.neighbours import LocalWork, Neighbours, neighbours_from
 from simulator.timing.wires import wires
 

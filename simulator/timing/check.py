@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from simulator.base.arrays import I64
 from simulator.base.errors import InputError
-from simulator.timing.contract import I64, Mesh, StepWork
+from simulator.timing.contract import Mesh, StepWork
 from simulator.timing.wires import MAX_PORTS, wires
 
 _AT_LEAST_ONE = ("width", "height", "cores_per_router", "flits", "enqueue_ticks", "port_slots", "core_slots")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulator.timing.contract import I64
+from simulator.base.arrays import I64
 
 CHUNK_MESSAGES = 1 << 18  # expanded at a time: 3 MB; fewer, and the plan's tables are fetched anew too often
 CHUNK_ENDPOINTS = 1 << 20  # steps x endpoints expanded at a time: 28 MB

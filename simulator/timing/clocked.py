@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, Bools
 from simulator.timing.bound import packets_of
 from simulator.timing.check import check_mesh, check_work
-from simulator.timing.contract import ARR, DONE, GEN, I32, I64, INJ, SRV, Mesh, StepTimes, StepWork
+from simulator.timing.contract import ARR, DONE, GEN, INJ, SRV, Mesh, StepTimes, StepWork
 from simulator.timing.neighbours import LocalTimes, LocalWork, Neighbours, neighbours_from
 from simulator.timing.wires import output_of, wires
 
-Bools = npt.NDArray[np.bool_]
 _NONE = np.zeros(0, np.int64)
 
 

@@ -6,18 +6,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, U64
 from simulator.base.errors import InputError
 from simulator.timing.check import check_mesh, check_work
-from simulator.timing.contract import I32, I64, Mesh, StepTimes, StepWork
+from simulator.timing.contract import Mesh, StepTimes, StepWork
 from simulator.timing.kernel import time_steps
 from simulator.timing.neighbours import LocalTimes, LocalWork
 from simulator.timing.tokens import Tables
 from simulator.timing.wires import wires
 from simulator.timing.words import pack
 
-U64 = npt.NDArray[np.uint64]
 _NONE = np.zeros(0, np.int64)
 _NO_STAMPS = np.zeros((0, 5), np.int64)
 

@@ -11,11 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
+from simulator.base.arrays import I32, I64
 
-I64 = npt.NDArray[np.int64]
-I32 = npt.NDArray[np.int32]
 NORTH, EAST, SOUTH, WEST, LOCAL = 0, 1, 2, 3, 4
 GEN, INJ, ARR, SRV, DONE = 0, 1, 2, 3, 4
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, U64
 from simulator.program.spikes import SpikeTrain
 from simulator.timing.barrier import start_times
-from simulator.timing.contract import I32, I64, StepWork
+from simulator.timing.contract import StepWork
 from simulator.timing.plan import Plan
 from simulator.timing.words import unpack
 
@@ -36,11 +36,11 @@ class Chunk:
     first: int
     off: I64
     gap: I32
-    carries: npt.NDArray[np.uint64]
+    carries: U64
     tail: I32
     soma: I64
     synapse: I64
-    ends: npt.NDArray[np.uint64] | None = None
+    ends: U64 | None = None
 
     @property
     def steps(self) -> int:

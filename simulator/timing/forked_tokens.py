@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, Bools
 from simulator.program.spikes import SpikeTrain
-from simulator.timing.contract import I32, I64, Mesh
+from simulator.timing.contract import Mesh
 from simulator.timing.neighbours import Neighbours
 from simulator.timing.plan import Plan
 from simulator.timing.wires import wires
@@ -74,7 +74,7 @@ def forked(mesh: Mesh, near: Neighbours) -> tuple[I64, I64]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _tree_links(ptr: I64, who: I32, chosen: npt.NDArray[np.bool_], x: I64, y: I64, low: I64, high: I64) -> I64:
+def _tree_links(ptr: I64, who: I32, chosen: Bools, x: I64, y: I64, low: I64, high: I64) -> I64:
     """Count the links of the tree from each endpoint to those chosen of its neighbours; `low` and `high` are room to work in."""
     out = np.zeros(ptr.size - 1, np.int64)
     for c in range(out.size):

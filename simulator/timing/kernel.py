@@ -34,8 +34,9 @@ from simulator.timing.tokens import Tables, settle
 from simulator.timing.words import (
     ASKED, C_DONE, C_END, C_ENTRY, C_GEN, C_MESSAGE, C_RING, C_TAIL, CARRY, DST, FAR, FLITS, GRANT, GRANTS, HEAD, IDLE, KEY,
     LINK, MASK, NOW, OCCUPIED, OUT, QUIET, RING, ROW0, SET, STATE, TAIL, TIME, TURN, UP, WAITING, WHEEL, WORDS,
-    I32, I64, U64, U, fill, output_towards, put, put_if,
+    U, fill, output_towards, put, put_if,
 )  # fmt: skip
+from simulator.base.arrays import I32, I64, U64
 # isort: on
 
 _0, _1, _2, _3, _4, _6, _8, _63 = U(0), U(1), U(2), U(3), U(4), U(6), U(8), U(63)

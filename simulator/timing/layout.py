@@ -5,6 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from simulator.base.arrays import U64
 from simulator.timing.words import (
     C_ENTRY,
     C_RING,
@@ -13,7 +14,6 @@ from simulator.timing.words import (
     RING,
     ROW0,
     TAIL,
-    U64,
     UP,
     WHEEL,
     U,

@@ -22,10 +22,10 @@ from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, Bools
 from simulator.timing.bound import link_busy_of, quiet_bound
-from simulator.timing.contract import I32, I64, Mesh, StepTimes, StepWork
+from simulator.timing.contract import Mesh, StepTimes, StepWork
 from simulator.timing.expand import Chunk, moved_ends
 from simulator.timing.plan import Plan
 from simulator.timing.wires import token_ticks
@@ -47,7 +47,7 @@ class Neighbours:
     ptr: I64
     who: I32
     ticks: I64
-    sends: npt.NDArray[np.bool_]
+    sends: Bools
     senders: I64
 
     @property

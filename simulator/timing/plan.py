@@ -7,8 +7,8 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, Bools
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
 from simulator.neurons import base
@@ -16,7 +16,7 @@ from simulator.program.axons import AxonTable, axon_table, host_readers
 from simulator.program.chip import check_cores
 from simulator.program.program import HOST, Program
 from simulator.program.work import operations
-from simulator.timing.contract import I32, I64, Mesh
+from simulator.timing.contract import Mesh
 from simulator.timing.scale import Costs, costs_of, mesh_of, tiles_in_use
 from simulator.timing.wires import wires
 
@@ -100,7 +100,7 @@ def make_plan(program: Program, chip: Chip, mesh: Mesh | None = None, axons: Axo
     )
 
 
-def _driven(program: Program) -> npt.NDArray[np.bool_]:
+def _driven(program: Program) -> Bools:
     """Return neurons without an update of their own (driven from outside), bool [N]."""
     parts = [np.full(p.size, p.model == INPUT_MODEL or base.get(p.model).kernel is None) for p in program.populations]
     return np.concatenate(parts) if parts else np.zeros(0, bool)
@@ -116,9 +116,7 @@ def _updates(program: Program, chip: Chip, costs: Costs, native: int) -> I64:
     return np.concatenate(parts)
 
 
-def _packets(
-    axons: AxonTable, neuron: I32, to_host: npt.NDArray[np.bool_], mesh: Mesh, costs: Costs
-) -> tuple[I64, I32, I32]:
+def _packets(axons: AxonTable, neuron: I32, to_host: Bools, mesh: Mesh, costs: Costs) -> tuple[I64, I32, I32]:
     """Return the packets of one spike of each position: its destination cores in ascending order, then the host."""
     ptr = np.zeros(neuron.size + 1, np.int64)
     np.cumsum(axons.fan_cores[neuron] + to_host[neuron], out=ptr[1:])

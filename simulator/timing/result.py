@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64, Floats
 from simulator.base.shown import Shown
-from simulator.timing.contract import I64, Mesh, StepTimes, StepWork
+from simulator.timing.contract import Mesh, StepTimes, StepWork
 from simulator.timing.forked_tokens import Tokens
 
 Engine = Literal["clocked", "simpy", "compiled", "bound"]
@@ -59,6 +59,6 @@ class TimingRun(Shown):
         return float(self.step_ticks.sum()) * self.tick_ns
 
     @property
-    def step_time_ns(self) -> npt.NDArray[np.float64]:
+    def step_time_ns(self) -> Floats:
         """Simulated time of each step, float64 [T]."""
         return self.step_ticks.astype(np.float64) * self.tick_ns

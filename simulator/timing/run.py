@@ -9,8 +9,8 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64, Bools, Floats
 from simulator.base.errors import InputError, unknown_name
 from simulator.chips.chip import Chip
 from simulator.function.parts import Spread
@@ -23,7 +23,7 @@ from simulator.timing.barrier import quiet_times, release_time, start_times
 from simulator.timing.bound import link_busy_of, release_bound
 from simulator.timing.chunks import chunks_of
 from simulator.timing.compiled import run_steps
-from simulator.timing.contract import I64, Mesh, StepTimes, StepWork
+from simulator.timing.contract import Mesh, StepTimes, StepWork
 from simulator.timing.expand import Chunk, expand, message_counts
 from simulator.timing.overlap import Overlapping, period_ticks
 from simulator.timing.plan import Plan, make_plan
@@ -63,8 +63,8 @@ def run_timing(
     keep: range = range(0),
     mesh: Mesh | None = None,
     axons: AxonTable | None = None,
-    core_factors: npt.NDArray[np.float64] | None = None,
-    active: npt.NDArray[np.bool_] | None = None,
+    core_factors: Floats | None = None,
+    active: Bools | None = None,
     faults: Faults | None = None,
     spread: Spread | None = None,
 ) -> TimingRun:
@@ -113,7 +113,7 @@ def _hardware(
     mesh: Mesh | None,
     axons: AxonTable | None,
     faults: Faults | None,
-    core_factors: npt.NDArray[np.float64] | None,
+    core_factors: Floats | None,
 ) -> tuple[Plan, _Ways]:
     """Return the plan of a program on a chip with its uneven clocks, and the ways around its dead links."""
     axons = axon_table(program) if axons is None else axons
@@ -157,7 +157,7 @@ class _Job:
     engine: Engine
     learn: I64 | None
     keep: range
-    active: npt.NDArray[np.bool_] | None
+    active: Bools | None
     ways: _Ways
 
     def all_steps(self, threads: int, spread: Spread | None) -> TimingRun:

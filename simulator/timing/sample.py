@@ -13,9 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import stdtrit
 
+from simulator.base.arrays import I64, Bools, Floats
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.program.axons import axon_table
@@ -23,12 +23,10 @@ from simulator.program.faults import Faults
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 from simulator.timing.active import active_updates
-from simulator.timing.contract import I64
 from simulator.timing.expand import message_counts
 from simulator.timing.plan import Plan, make_plan
 from simulator.timing.run import Engine, TimingRun, run_timing
 
-F64 = npt.NDArray[np.float64]
 LEAST_STEPS = 40  # timed at least: below, an interval says little
 _PER_STRATUM = 10
 _CONFIDENCE = 0.95
@@ -124,7 +122,7 @@ def sample_timing(
     return whole, TimingSample(chosen, total, mean, half)
 
 
-def work_of(plan: Plan, spikes: SpikeTrain) -> F64:
+def work_of(plan: Plan, spikes: SpikeTrain) -> Floats:
     """Return ticks of service, axon-out and spike work of each step over all cores: C times a lower bound of its time."""
     of_spike = np.zeros(plan.position.size)
     service = np.zeros(plan.srv.size + 1)
@@ -136,7 +134,7 @@ def work_of(plan: Plan, spikes: SpikeTrain) -> F64:
     return np.diff(running[spikes.ptr])
 
 
-def strata_of(work: F64, n: int) -> list[I64]:
+def strata_of(work: Floats, n: int) -> list[I64]:
     """Sort steps by work and cut them into strata of equal size, about `_PER_STRATUM` drawn steps each."""
     count = max(1, n // _PER_STRATUM)
     return [part for part in np.array_split(np.argsort(work, kind="stable"), count) if part.size]
@@ -178,7 +176,7 @@ def _filled(ticks: I64, strata: list[I64], drawn: list[I64]) -> I64:
     return out
 
 
-def _active(program: Program, spikes: SpikeTrain, chosen: I64) -> npt.NDArray[np.bool_]:
+def _active(program: Program, spikes: SpikeTrain, chosen: I64) -> Bools:
     """Return who got input at the chosen steps, bool [n, N]; what earlier steps sent counts."""
     rows = [active_updates(program, spikes, int(t), int(t) + 1) for t in chosen]
     return np.concatenate(rows) if rows else np.zeros((0, program.n_neurons), bool)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip, Link, Timing
 from simulator.chips.quantity import Quantity
@@ -94,7 +94,7 @@ def mesh_of(chip: Chip, tiles_used: int | None = None, host: bool = False) -> Me
     return mesh
 
 
-def tiles_in_use(cores: npt.NDArray[np.int32], chip: Chip) -> int:
+def tiles_in_use(cores: I32, chip: Chip) -> int:
     """Count routers with one of these cores, of the busiest chip; at least 1."""
     t = chip.topology
     routers = np.unique(cores // t.cores_per_router)

@@ -14,8 +14,8 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, Floats
 from simulator.chips.chip import Chip
 from simulator.program.axons import axon_table
 from simulator.program.program import Program
@@ -27,9 +27,6 @@ from simulator.timing.expand import expand
 from simulator.timing.plan import make_plan
 from simulator.timing.run import run_timing
 
-I64 = npt.NDArray[np.int64]
-I32 = npt.NDArray[np.int32]
-F64 = npt.NDArray[np.float64]
 TERMS = ("neurons", "packets out", "packets in", "synapses", "heaviest link")
 CHANGES = {
     "neurons": "fewer neurons per core (more cores), or a cheaper update",
@@ -52,10 +49,10 @@ class StepTerms:
         step_ns: float64 [T], by the compiled engine.
     """
 
-    ns: F64
+    ns: Floats
     barrier_ns: float
-    synapses: npt.NDArray[np.int64]
-    step_ns: F64
+    synapses: I64
+    step_ns: Floats
 
     @property
     def binding(self) -> list[str]:

@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 import numba
 import numpy as np
 
+from simulator.base.arrays import I32, I64
 from simulator.base.errors import InputError
 from simulator.timing.bound import link_busy_of
-from simulator.timing.contract import DONE, GEN, I32, I64, Mesh, StepTimes, StepWork
+from simulator.timing.contract import DONE, GEN, Mesh, StepTimes, StepWork
 from simulator.timing.expand import Chunk, moved_ends
 from simulator.timing.plan import Plan
 from simulator.timing.words import unpack

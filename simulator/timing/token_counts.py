@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from simulator.base.arrays import I64
 from simulator.program.activity import Activity, Count
 from simulator.program.program import HOST, Program
-from simulator.timing.contract import I64
 from simulator.timing.result import TimingRun
 
 

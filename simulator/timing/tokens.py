@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
-from simulator.timing.contract import I32, I64
-from simulator.timing.words import C_END, C_ENTRY, C_GEN, C_MESSAGE, U64, U, fill
+from simulator.base.arrays import I32, I64, U64, Bools
+from simulator.timing.words import C_END, C_ENTRY, C_GEN, C_MESSAGE, U, fill
 
 _3 = U(3)
 
@@ -45,7 +44,7 @@ class Tables(NamedTuple):
     ptr: I64
     who: I32
     ticks: I64
-    sends: npt.NDArray[np.bool_]
+    sends: Bools
     senders: I64
     handshake: int
     step: I64

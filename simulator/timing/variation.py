@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import simpy
 
+from simulator.base.arrays import Floats, Integers
 from simulator.base.errors import InputError
 from simulator.program.faults import Detour
 from simulator.program.program import HOST
@@ -17,7 +17,7 @@ from simulator.timing.fabric import Packet, Router
 from simulator.timing.plan import Plan
 
 
-def vary_cores(plan: Plan, factor: npt.NDArray[np.float64]) -> Plan:
+def vary_cores(plan: Plan, factor: Floats) -> Plan:
     """Return a plan whose cores take `factor` times as long for all their work (soma, axon-out, synapses); links do not change.
 
     Args:
@@ -42,7 +42,7 @@ def vary_cores(plan: Plan, factor: npt.NDArray[np.float64]) -> Plan:
     )
 
 
-def _scaled(ticks: npt.NDArray[np.signedinteger], factor: npt.NDArray[np.float64]) -> npt.NDArray[np.signedinteger]:
+def _scaled(ticks: Integers, factor: Floats) -> Integers:
     return np.asarray(np.rint(ticks * factor), ticks.dtype)
 
 

@@ -8,8 +8,9 @@ from functools import lru_cache
 import numba
 import numpy as np
 
+from simulator.base.arrays import I64
 from simulator.chips.rules import MOST_PORTS
-from simulator.timing.contract import EAST, I64, LOCAL, NORTH, SOUTH, WEST, Mesh
+from simulator.timing.contract import EAST, LOCAL, NORTH, SOUTH, WEST, Mesh
 
 MAX_PORTS = MOST_PORTS
 _OPPOSITE = {NORTH: SOUTH, EAST: WEST, SOUTH: NORTH, WEST: EAST}

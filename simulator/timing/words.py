@@ -13,12 +13,10 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
+
+from simulator.base.arrays import I32, I64, U64
 
 U = np.uint64
-U64 = npt.NDArray[np.uint64]
-I64 = npt.NDArray[np.int64]
-I32 = npt.NDArray[np.int32]
 WHEEL = 1024
 MASK, WORDS = U(WHEEL - 1), U(WHEEL // 64)
 _0, _1, _2, _6, _8, _63 = U(0), U(1), U(2), U(6), U(8), U(63)
@@ -38,13 +36,13 @@ QUIET, SET, NOW, WAITING = U(0), U(1), U(2), U(3)
 C_TAIL, C_RING, C_DONE, C_GEN, C_MESSAGE, C_END, C_ENTRY = U(0), U(1), U(2), U(3), U(4), U(5), U(6)
 
 
-def pack(dst: npt.NDArray[np.int32], srv: npt.NDArray[np.int32]) -> npt.NDArray[np.uint64]:
+def pack(dst: I32, srv: I32) -> U64:
     """Pack what the kernel carries of each message: destination << 8 | service << 32."""
-    packed: npt.NDArray[np.uint64] = dst.astype(np.uint64) << _8 | srv.astype(np.uint64) << U(32)
+    packed: U64 = dst.astype(np.uint64) << _8 | srv.astype(np.uint64) << U(32)
     return packed
 
 
-def unpack(carries: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+def unpack(carries: U64) -> tuple[I32, I32]:
     """Return destination and service of `pack`."""
     return ((carries >> _8) & DST).astype(np.int32), (carries >> U(32)).astype(np.int32)
 

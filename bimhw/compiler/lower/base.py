@@ -10,16 +10,13 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.options import CompileOptions
+from simulator.base.arrays import Floats
 from simulator.base.errors import FitError
 from simulator.neurons.base import get
 from simulator.program.graph import Population
 
-Floats = npt.NDArray[np.float64]
 # lower(population, port -> value of 1 in its accumulator, calibration, options)
 Lower = Callable[[Population, Mapping[str, Floats], Calibration, CompileOptions], "Lowered"]
 # value of payload 1 of the population's spikes (1.0 for binary spikes)

@@ -9,19 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
-import numpy.typing as npt
-
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.fixed import multiplier
 from bimhw.compiler.lower.base import Lowered, Lowering
 from bimhw.compiler.lower.membrane import Words, fracs_of, membrane_out_scale, tables_of_decays
 from bimhw.compiler.options import CompileOptions
+from simulator.base.arrays import Floats
 from simulator.neurons import bim_d
 from simulator.neurons.base import get
 from simulator.program.graph import Population
 
-Floats = npt.NDArray[np.float64]
 _SEEN = {"x": ("x", "z"), "c": ("c",)}
 
 

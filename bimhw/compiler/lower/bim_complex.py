@@ -10,19 +10,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.fixed import frac_bits, multiplier
 from bimhw.compiler.lower.base import Lowered, Lowering
 from bimhw.compiler.lower.membrane import Words, fracs_of, membrane_out_scale, tables_of_decays
 from bimhw.compiler.options import CompileOptions
+from simulator.base.arrays import Floats
 from simulator.neurons import bim_complex as neuron
 from simulator.neurons.base import get
 from simulator.neurons.bim_d import ABAR_FRAC, D_FRAC
 from simulator.program.graph import Population
 
-Floats = npt.NDArray[np.float64]
 _SEEN = {"z": ("z",), "x": ("re", "im"), "c": ("c",), "y": ("y",)}
 _CONSTANT_BITS = 16
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.fixed import frac_bits, multiplier, to_fixed
@@ -17,13 +16,12 @@ from bimhw.compiler.lower.base import Lowered, Lowering
 from bimhw.compiler.lower.membrane import shared_if_equal
 from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.state_advice import cause
+from simulator.base.arrays import I32, Bools, Floats
 from simulator.base.errors import FitError
 from simulator.neurons import leaky
 from simulator.neurons.base import get
 from simulator.program.graph import Population
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
 MARGIN = 1.2  # unseen data may go this far beyond the calibrated range before a word saturates
 _PAYLOAD_BITS = 16
 _BEYOND = 16.0
@@ -43,11 +41,11 @@ def _seen(population: Population, calibration: Calibration) -> float:
     return calibration.of(population.name, "v_pre", "v", "u")
 
 
-def _beyond(population: Population, calibration: Calibration) -> npt.NDArray[np.bool_]:
+def _beyond(population: Population, calibration: Calibration) -> Bools:
     """Return which thresholds are out of reach."""
     theta = np.asarray(population.params["theta"])
     reach = _BEYOND * max(float(np.median(theta)), _seen(population, calibration)) if theta.size else 0.0
-    beyond: npt.NDArray[np.bool_] = (theta > reach) & (reach > 0)
+    beyond: Bools = (theta > reach) & (reach > 0)
     return beyond
 
 
@@ -57,7 +55,7 @@ def lower_leaky(
     """Lower a leaky population to integer parameters; see `simulator.neurons.leaky` for their meaning."""
     frac = frac_of(population, calibration, options)
     limit, beyond = 2 ** (options.state_bits - 1) - 1, _beyond(population, calibration)
-    out: dict[str, Ints] = {}
+    out: dict[str, I32] = {}
     out["mul"], out["sh"] = multiplier(units["in"] * 2.0**frac)
     _check_shift(out["sh"], population, calibration, options)
     for name in _VALUES:
@@ -81,7 +79,7 @@ def lower_leaky(
     return Lowered(replace(population, params=params), fracs)
 
 
-def _check_shift(shift: Ints, population: Population, calibration: Calibration, options: CompileOptions) -> None:
+def _check_shift(shift: I32, population: Population, calibration: Calibration, options: CompileOptions) -> None:
     """Raise `FitError` where the largest weight is less than a step of the states, and no shift brings it there."""
     word = next(w for w in get(population.model).params if w.name == "sh")
     if np.abs(shift).max(initial=0) >= 2 ** (word.bits - 1):
@@ -92,7 +90,7 @@ def _check_shift(shift: Ints, population: Population, calibration: Calibration, 
         )
 
 
-def _check_divisor(theta: Ints, population: Population, calibration: Calibration, options: CompileOptions) -> None:
+def _check_divisor(theta: I32, population: Population, calibration: Calibration, options: CompileOptions) -> None:
     """Raise `FitError` where floor(v / theta) spikes a step would divide by a threshold that rounds to 0."""
     if np.any((theta < 1) & (population.params["cmp"] == leaky.MULTI)):
         reached = _seen(population, calibration)

@@ -12,18 +12,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.lower.base import Lowered, Lowering, PortUnitOf
 from bimhw.compiler.lower.start import start_value
 from bimhw.compiler.lower.words import early, in_word
 from bimhw.compiler.options import CompileOptions
+from simulator.base.arrays import I64, Bools, Floats
 from simulator.neurons.base import get
 from simulator.neurons.integrate import V_MAX
 from simulator.program.graph import Population
 
-Floats = npt.NDArray[np.float64]
 FINER = 6
 
 
@@ -51,10 +50,10 @@ def _start(whole: Mapping[str, Floats], layer: int) -> tuple[Floats, bool]:
     v, dv, bias = (np.asarray(whole.get(k, np.zeros(())), np.int64) for k in ("v_init", "dv", "bias"))
     strict = np.asarray(whole.get("strict", np.zeros(()))) != 0
 
-    def fires(x: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    def fires(x: I64) -> Bools:
         if "vth" not in whole:
             return np.zeros(x.shape, bool)
-        over: npt.NDArray[np.bool_] = np.where(strict, x > whole["vth"], x >= whole["vth"])
+        over: Bools = np.where(strict, x > whole["vth"], x >= whole["vth"])
         return over
 
     first, calm = start_value(v, dv, bias, layer, V_MAX, fires)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.lower.base import Lowered, Lowering
@@ -14,13 +13,12 @@ from bimhw.compiler.lower.lif import fracs_of
 from bimhw.compiler.lower.start import start_value
 from bimhw.compiler.lower.words import early
 from bimhw.compiler.options import CompileOptions
+from simulator.base.arrays import I32, I64, Floats
 from simulator.base.errors import FitError
 from simulator.neurons.base import get
 from simulator.neurons.loihi_cuba import V_MAX
 from simulator.program.graph import Population
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
 VTH_MAX = 2**17 - 1
 BIAS_MAX = 2**12 - 1  # mantissa; the exponent has 3 bits
 _ON_GRID = 1e-6
@@ -34,7 +32,7 @@ def lower_loihi(
     unit = np.asarray(units["in"], np.float64)
     p = {k: np.asarray(v, np.float64) for k, v in population.params.items()}
     where = f"population {population.name!r}"
-    out: dict[str, Ints] = {k: np.asarray(v, np.int32) for k, v in p.items()}
+    out: dict[str, I32] = {k: np.asarray(v, np.int32) for k, v in p.items()}
     out["du"] = np.clip(np.round(p["du"]), 0, 4095).astype(np.int32)
     out["dv"] = np.clip(np.round(p["dv"]), 0, 4096).astype(np.int32)
     out["vth"] = _threshold(p["vth"] / unit, p["dv"], where)
@@ -53,7 +51,7 @@ def lower_loihi(
     )
 
 
-def _start(out: Mapping[str, Ints], wanted: npt.NDArray[np.int64], layer: int) -> tuple[Ints, bool]:
+def _start(out: Mapping[str, I32], wanted: I64, layer: int) -> tuple[I32, bool]:
     """Return v before step 0, and whether it makes up for the constant input until the layer starts."""
     dv, vth, mant = (np.asarray(out[k], np.int64) for k in ("dv", "vth", "bias_mant"))
     bias = mant << np.asarray(out["bias_exp"], np.int64)
@@ -61,7 +59,7 @@ def _start(out: Mapping[str, Ints], wanted: npt.NDArray[np.int64], layer: int) -
     return first.astype(np.int32), calm
 
 
-def _threshold(scaled: Floats, dv: Floats, where: str) -> Ints:
+def _threshold(scaled: Floats, dv: Floats, where: str) -> I32:
     """Return the nearest mantissa; lower where nothing decays, so that sums of stored weights compare as their values do."""
     nearest = np.round(scaled)
     vth = np.where((np.abs(scaled - nearest) < _ON_GRID) | (dv != 0), nearest, np.floor(scaled))
@@ -71,11 +69,11 @@ def _threshold(scaled: Floats, dv: Floats, where: str) -> Ints:
             f"has a threshold of {float(vth.max()):.0f} weight units, above {VTH_MAX}",
             "Use fewer weight bits, or larger weights for the same threshold",
         )
-    stored: Ints = np.maximum(vth, 1).astype(np.int32)
+    stored: I32 = np.maximum(vth, 1).astype(np.int32)
     return stored
 
 
-def _bias(scaled: Floats, where: str) -> tuple[Ints, Ints]:
+def _bias(scaled: Floats, where: str) -> tuple[I32, I32]:
     """Return the mantissa and exponent of each bias: the smallest exponent at which the mantissa fits."""
     with np.errstate(divide="ignore"):
         exponent = np.ceil(np.log2(np.maximum(np.abs(scaled), 1) / BIAS_MAX)).clip(0)

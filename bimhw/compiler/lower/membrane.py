@@ -15,6 +15,7 @@ import numpy.typing as npt
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.fixed import frac_bits, to_fixed
 from bimhw.compiler.options import CompileOptions
+from simulator.base.arrays import I32
 from simulator.base.errors import FitError
 from simulator.neurons.membrane import CONST_FRAC
 from simulator.program.graph import Population
@@ -41,7 +42,7 @@ class Words:
     """Collects integer parameters of a population."""
 
     def __init__(self, population: Population) -> None:
-        self.population, self.out = population, dict[str, npt.NDArray[np.int32]]()
+        self.population, self.out = population, dict[str, I32]()
 
     def fixed(self, name: str, frac: int, bits: int = 24) -> None:
         """Store a float parameter with `frac` fractional bits in a word of `bits`."""
@@ -80,9 +81,7 @@ def shared_if_equal(value: npt.NDArray[Kind]) -> npt.NDArray[Kind]:
     return value[0] if value.ndim and value.size and (value == value[0]).all() else value
 
 
-def tables_of_decays(
-    population: Population, make: Callable[[float], npt.NDArray[np.int32]]
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+def tables_of_decays(population: Population, make: Callable[[float], I32]) -> tuple[I32, I32]:
     """Return the first table entry of each neuron, and the tables: one, by `make`, for each distinct a."""
     a = shared_if_equal(np.asarray(population.params["a"]))
     distinct, which = np.unique(a, return_inverse=True)

@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.fixed import multiplier, to_fixed
 from bimhw.compiler.lower.base import Lowered, Lowering
 from bimhw.compiler.options import CompileOptions
+from simulator.base.arrays import Floats
 from simulator.neurons import meta_neuron as meta
 from simulator.program.graph import Population
 
-Floats = npt.NDArray[np.float64]
 _BITS = 24
 
 

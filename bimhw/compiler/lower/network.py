@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.lower.base import lowering_of
 from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.quantise import channels_of, finer, quantise_port
 from bimhw.compiler.row_errors import layer_error
 from mapping.network import Network
+from simulator.base.arrays import Floats
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.base import get
 from simulator.program.graph import Population, Projection, csr_to_dense
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.fixed import frac_bits, multiplier, to_fixed
 from bimhw.compiler.lower.base import Lowered, Lowering
 from bimhw.compiler.options import CompileOptions
+from simulator.base.arrays import Floats
 from simulator.neurons.readout_li import LEAK_FRAC
 from simulator.program.graph import Population
 
-Floats = npt.NDArray[np.float64]
 SCORE_BITS = 24
 _HIGHEST_FRAC = 16
 _MARGIN = 4.0  # the drive before the filter is larger than the filtered score that calibration sees

@@ -11,19 +11,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.fixed import frac_bits, multiplier, to_fixed
 from bimhw.compiler.lower.base import Lowered, Lowering
 from bimhw.compiler.lower.membrane import MARGIN, PAYLOAD_BITS, Words, fracs_of, membrane_out_scale
 from bimhw.compiler.options import CompileOptions
+from simulator.base.arrays import Floats
 from simulator.base.errors import FitError
 from simulator.neurons import s6
 from simulator.neurons.base import get
 from simulator.program.graph import Population
-
-Floats = npt.NDArray[np.float64]
 
 
 def _seen(population: Population) -> dict[str, list[str]]:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.fixed import frac_bits, multiplier, to_fixed
@@ -17,10 +16,9 @@ from bimhw.compiler.lower.base import Lowered, Lowering
 from bimhw.compiler.lower.membrane import MARGIN, PAYLOAD_BITS
 from bimhw.compiler.lower.words import in_word
 from bimhw.compiler.options import CompileOptions
+from simulator.base.arrays import Floats
 from simulator.neurons.base import get
 from simulator.program.graph import Population
-
-Floats = npt.NDArray[np.float64]
 
 
 def frac_of(population: Population, calibration: Calibration, options: CompileOptions) -> int:

@@ -11,18 +11,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.fixed import frac_bits, multiplier, to_fixed
 from bimhw.compiler.lower.base import Lowered, Lowering
 from bimhw.compiler.lower.membrane import MARGIN, PAYLOAD_BITS
 from bimhw.compiler.options import CompileOptions
+from simulator.base.arrays import I32, Floats
 from simulator.neurons import p_spike_ssm as p_ssm
 from simulator.neurons.base import get
 from simulator.program.graph import Population
 
-Floats = npt.NDArray[np.float64]
 _WEIGHT_BITS = 24  # words of c, D, lambda, gamma
 _BIAS_BITS = 24
 
@@ -47,7 +46,7 @@ def lower_p_ssm(
     frac_c = frac_bits(MARGIN * max(float(np.abs(w).max()) for w in weights), _WEIGHT_BITS, _WEIGHT_BITS - 1)
     frac_u = frac_bits(MARGIN * calibration.of(name, "u"), PAYLOAD_BITS, PAYLOAD_BITS - 1)
 
-    def fixed(word: str, frac: int, bits: int = _WEIGHT_BITS) -> npt.NDArray[np.int32]:
+    def fixed(word: str, frac: int, bits: int = _WEIGHT_BITS) -> I32:
         return to_fixed(p[word], frac, bits, f"population {name!r}: parameter {word!r}")
 
     out = {"b": fixed("b", p_ssm.Y_FRAC, _BIAS_BITS), "D": fixed("D", frac_c)}

@@ -10,19 +10,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.fixed import frac_bits, multiplier, to_fixed
 from bimhw.compiler.lower.base import Lowered, Lowering, PortUnitOf
 from bimhw.compiler.lower.membrane import MARGIN, PAYLOAD_BITS
 from bimhw.compiler.options import CompileOptions
+from simulator.base.arrays import I32, Floats
 from simulator.neurons import p_spike_s4 as s4
 from simulator.neurons.base import get
 from simulator.program.graph import Population
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
 _WEIGHT_BITS = 24
 _BIAS_BITS = 32
 _SCORE_BITS, _SCORE_FRAC = 32, 28
@@ -35,17 +33,17 @@ class _Words:
     def __init__(self, population: Population, units: Mapping[str, Floats]) -> None:
         self.population, self.units = population, units
 
-    def fixed(self, word: str, frac: int, bits: int) -> Ints:
+    def fixed(self, word: str, frac: int, bits: int) -> I32:
         """Store a parameter."""
         where = f"population {self.population.name!r}: parameter {word!r}"
         return to_fixed(self.population.params[word], frac, bits, where)
 
-    def input(self, frac: int) -> dict[str, Ints]:
+    def input(self, frac: int) -> dict[str, I32]:
         """Return scale and bias of a value with `frac` fractional bits."""
         mul, sh = multiplier(self.units["in"] * 2.0**frac)
         return {"mul": mul, "sh": sh, "b": self.fixed("b", frac, _BIAS_BITS)}
 
-    def affine(self) -> dict[str, Ints]:
+    def affine(self) -> dict[str, I32]:
         """Return gain and shift of a sampler."""
         gain = np.asarray(self.population.params["gain"], np.float64)
         mul, sh = multiplier(np.where(np.abs(gain) < _LEAST_GAIN, 0.0, gain))
@@ -57,7 +55,7 @@ def lower_s4(
 ) -> Lowered:
     """Lower a population of this family to integer parameters; see `simulator.neurons.p_spike_s4` for their meaning."""
     words = _Words(population, units)
-    lowered: dict[str, Ints]
+    lowered: dict[str, I32]
     fracs: dict[str, int]
     if population.model == s4.SAMPLER:
         lowered, fracs = words.input(s4.Y_FRAC) | {"gelu": words.fixed("gelu", 0, 2)} | words.affine(), {}
@@ -81,7 +79,7 @@ def _stream_frac(population: Population, calibration: Calibration, options: Comp
     return frac_bits(MARGIN * calibration.of(population.name, "r"), bits, min(bits - 1, s4.Y_FRAC))
 
 
-def _fuse(words: _Words, frac: int) -> tuple[dict[str, Ints], dict[str, int]]:
+def _fuse(words: _Words, frac: int) -> tuple[dict[str, I32], dict[str, int]]:
     mul, sh = multiplier(words.units["res"] * 2.0**frac)
     out = words.input(s4.Y_FRAC) | {"gelu": words.fixed("gelu", 0, 2), "mul_res": mul, "sh_res": sh}
     out["sh_r"] = np.asarray(s4.Y_FRAC - frac, np.int32)
@@ -89,7 +87,7 @@ def _fuse(words: _Words, frac: int) -> tuple[dict[str, Ints], dict[str, int]]:
     return out, {"r": frac}
 
 
-def _state_space(words: _Words, calibration: Calibration) -> tuple[dict[str, Ints], dict[str, int]]:
+def _state_space(words: _Words, calibration: Calibration) -> tuple[dict[str, I32], dict[str, int]]:
     population = words.population
     name, p, modes = population.name, population.params, range(s4.modes_of(population.model))
 

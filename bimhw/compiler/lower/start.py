@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
-Longs = npt.NDArray[np.int64]
+from simulator.base.arrays import I64, Bools
+
+Longs = I64
 DECAY_ONE = 4096  # decays are in 1/4096 a step
 
 
@@ -28,7 +29,7 @@ def decayed(v: Longs, dv: Longs) -> Longs:
 
 
 def start_value(
-    v: Longs, dv: Longs, bias: Longs, layer: int, limit: int, fires: Callable[[Longs], npt.NDArray[np.bool_]]
+    v: Longs, dv: Longs, bias: Longs, layer: int, limit: int, fires: Callable[[Longs], Bools]
 ) -> tuple[Longs, bool]:
     """Return (V before step 0, whether the neurons are then at v, silent until then, when their layer starts).
 

@@ -13,18 +13,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.lower.base import Lowered, Lowering, PortUnitOf
 from bimhw.compiler.options import CompileOptions
 from mapping.relay import rests
+from simulator.base.arrays import I32, Floats
 from simulator.base.errors import FitError
 from simulator.neurons.base import Word, get
 from simulator.program.graph import Population
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
 _MOST_CHANGE = 0.1  # of a parameter by rounding
 _NO_DECAY = 0.01  # of a decay word's least step
 _WAIT = "wait"  # the word of the models that wait for their layer
@@ -34,7 +32,7 @@ def lower_words(
     population: Population, units: Mapping[str, Floats], calibration: Calibration, options: CompileOptions
 ) -> Lowered:
     """Return the population in whole numbers; its parameters need no format of their own."""
-    model, params, notes = get(population.model), dict[str, Ints](), list[str]()
+    model, params, notes = get(population.model), dict[str, I32](), list[str]()
     for word in model.params:
         if word.name == _WAIT:
             params[_WAIT] = np.asarray(population.layer, np.int32)
@@ -76,7 +74,7 @@ def early(population: Population) -> str:
     )
 
 
-def stored_word(population: Population, word: Word, value: Floats, unit: Floats | None) -> Ints:
+def stored_word(population: Population, word: Word, value: Floats, unit: Floats | None) -> I32:
     """Return a parameter as whole numbers of its word, in `unit` if it has one; one number where all are equal.
 
     Raises:
@@ -93,7 +91,7 @@ def stored_word(population: Population, word: Word, value: Floats, unit: Floats 
     return in_word(where, word, whole)
 
 
-def in_word(where: str, word: Word, whole: Floats) -> Ints:
+def in_word(where: str, word: Word, whole: Floats) -> I32:
     """Return whole numbers as int32, checked against the word; one number where all are equal."""
     low, high = (-(2.0 ** (word.bits - 1)), 2.0 ** (word.bits - 1) - 1) if word.signed else (0.0, 2.0**word.bits - 1)
     if whole.size and not (low <= whole.min() and whole.max() <= high):
@@ -102,7 +100,7 @@ def in_word(where: str, word: Word, whole: Floats) -> Ints:
             f"needs {whole.min():.0f}..{whole.max():.0f} in a word of {word.bits} bits, which holds {low:.0f}..{high:.0f}",
             "Rescale the model, or use fewer weight bits (--bits)",
         )
-    stored: Ints = whole.astype(np.int32)
+    stored: I32 = whole.astype(np.int32)
     return stored[0] if stored.ndim and stored.size and (stored == stored[0]).all() else stored
 
 

@@ -20,16 +20,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from mapping.network import Network
+from simulator.base.arrays import Floats
 from simulator.base.errors import InputError, MissingExtraError
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.base import NeuronModel, get
 from simulator.program.graph import Population, Projection
 from simulator.program.shared import unrolled
 
-Floats = npt.NDArray[np.float64]
 Target = Literal["numpy", "cython", "cpp_standalone"]
 STEP_MS = 1.0
 

@@ -7,14 +7,12 @@ threshold is the same tie on both sides.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from mapping.network import Network
+from simulator.base.arrays import Floats
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.base import get, names
 from simulator.program.graph import Population, Projection, dense_to_csr
-
-Floats = npt.NDArray[np.float64]
 
 
 def models() -> tuple[str, ...]:

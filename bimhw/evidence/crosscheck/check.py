@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.evidence.crosscheck.brian import Target, TwinRun, run_brian
 from bimhw.evidence.crosscheck.compare import Comparison, compare
@@ -19,6 +18,7 @@ from bimhw.tasks.base import Task
 from bimhw.tasks.dataset import Dataset, as_dataset
 from bimhw.tasks.sources.text import Corpus
 from mapping.network import Network
+from simulator.base.arrays import Floats
 from simulator.base.errors import unknown_name
 from simulator.base.names import INPUT_MODEL
 from simulator.base.needs import refuses_ignored
@@ -27,7 +27,6 @@ from simulator.program.graph import Population
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
-Floats = npt.NDArray[np.float64]
 STATE_TOLERANCE = 1e-10  # relative to the largest value of the state, but at least absolute
 AGAINST = ("brian2", "torch")
 _STATE_MEMORY = 200_000_000  # recorded state values; above this only spikes are compared

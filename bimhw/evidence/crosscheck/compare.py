@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64, Bools, Floats
 from simulator.base.shown import Shown
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Comparison(Shown):
     steps: int
     events: int
     differ: int
-    differ_by_step: npt.NDArray[np.int64]
+    differ_by_step: I64
     state_error: Mapping[tuple[str, str], float]
     tolerance: float | None
     first: Divergence | None
@@ -128,7 +126,7 @@ def compare(
 def _first(
     ours: Mapping[str, Floats],
     theirs: Mapping[str, Floats],
-    wrong: Mapping[str, npt.NDArray[np.bool_]],
+    wrong: Mapping[str, Bools],
     states: Mapping[tuple[str, str], tuple[Floats, Floats]],
 ) -> Divergence | None:
     firsts = {n: int(w.any(axis=1).argmax()) for n, w in wrong.items() if w.any()}

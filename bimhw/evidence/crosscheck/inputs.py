@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends import load_network
 from bimhw.tasks.base import Task
 from bimhw.tasks.dataset import Dataset
 from bimhw.tasks.sources.text import Corpus
 from mapping.network import Network
+from simulator.base.arrays import I32, Array, Floats
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.program.entries import by_input, column_scales, input_name, input_populations
@@ -22,7 +22,6 @@ from simulator.program.meta import ProgramInput, input_entry
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
-Floats = npt.NDArray[np.float64]
 _EMPTY = SpikeTrain(np.zeros(1, np.int64), np.zeros(0, np.int32))
 DEFAULT_STEPS = 200
 
@@ -124,12 +123,12 @@ def _integer(network: Network, steps: int | None, rate: float, seed: int) -> Job
     return Job(length, program=program, train=SpikeTrain.from_dense(draw, first))
 
 
-def _random_payloads(steps: int, n: int, rate: float, seed: int) -> npt.NDArray[np.int32]:
+def _random_payloads(steps: int, n: int, rate: float, seed: int) -> I32:
     """Draw spikes [steps, n] of a probability."""
     return (np.random.default_rng(seed).random((steps, n)) < rate).astype(np.int32)
 
 
-def _task_samples(task: str | Task | Corpus, samples: Sequence[int]) -> list[npt.NDArray[Any]]:
+def _task_samples(task: str | Task | Corpus, samples: Sequence[int]) -> list[Array]:
     from bimhw.tasks import load_named
     from bimhw.tasks.features.stretches import scored_stretches
 
@@ -138,7 +137,7 @@ def _task_samples(task: str | Task | Corpus, samples: Sequence[int]) -> list[npt
     return _chosen(x, samples, f"the test split of {task if isinstance(task, str) else task.name!r}")
 
 
-def _chosen(x: npt.NDArray[Any], samples: Sequence[int], where: str) -> list[npt.NDArray[Any]]:
+def _chosen(x: Array, samples: Sequence[int], where: str) -> list[Array]:
     for k in samples:
         if not 0 <= k < len(x):
             raise InputError(f"sample {k}", f"is not in {where}: 0..{len(x) - 1}")

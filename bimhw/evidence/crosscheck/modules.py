@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from bimhw.evidence.crosscheck.compare import Comparison, Floats, compare
+from bimhw.evidence.crosscheck.compare import Comparison, compare
 from bimhw.evidence.crosscheck.inputs import Job
 from bimhw.models.io import load_model
 from bimhw.models.nets import as_net
 from bimhw.runs.execute import execute
 from bimhw.runs.request import How, Request
+from simulator.base.arrays import Floats
 from simulator.base.errors import InputError
 from simulator.neurons.base import get
 from simulator.program.graph import Population

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from bimhw.evidence.crosscheck.brian import STEP_MS, brian_scope
@@ -20,10 +19,10 @@ from bimhw.learning.rules.hybrid import Hybrid, clip_inputs
 from bimhw.learning.rules.stdp import StdpSettings
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
+from simulator.base.arrays import Floats
 from simulator.base.errors import InputError
 from simulator.base.shown import Shown
 
-Floats = npt.NDArray[np.float64]
 Rule = Literal["stdp", "stdp-nearest", "hybrid", "hybrid-nearest"]
 RULES: tuple[Rule, ...] = ("stdp", "stdp-nearest", "hybrid", "hybrid-nearest")
 TOLERANCE = 1e-9

@@ -16,12 +16,12 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.evidence.silicon.judge import LINE, DataSet, Row, number, positive
 from bimhw.runs.execute import time_run
 from bimhw.runs.request import How
 from energy_models.chip_energy import chip_energy
+from simulator.base.arrays import I32, I64
 from simulator.chips.chip import Chip
 from simulator.function.counting import Counter, Tally
 from simulator.neurons import base
@@ -176,7 +176,7 @@ def network(chip: Chip) -> Program:
 
 def connections(
     source: tuple[int, int, int], target: tuple[int, int, int], kernel: int, stride: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+) -> tuple[I64, I32]:
     """Connect a convolution (all channels to all) or, with stride = kernel, a pooling (channel to channel): CSR by source."""
     pairs = _pairs(source, target, kernel, stride)
     indptr = np.zeros(int(np.prod(source)) + 1, np.int64)
@@ -185,9 +185,7 @@ def connections(
 
 
 @cache
-def _pairs(
-    source: tuple[int, int, int], target: tuple[int, int, int], kernel: int, stride: int
-) -> npt.NDArray[np.int64]:
+def _pairs(source: tuple[int, int, int], target: tuple[int, int, int], kernel: int, stride: int) -> I64:
     (c0, h0, w0), (c1, h1, w1) = source, target
     pooling = stride == kernel and c0 == c1 and kernel > 1
     co, y, x, ci, dy, dx = np.meshgrid(
@@ -198,7 +196,7 @@ def _pairs(
     sources = (channel * h0 + y * stride + dy) * w0 + x * stride + dx
     targets = (co * h1 + y) * w1 + x
     flat = np.stack([sources.ravel(), targets.ravel()], axis=1).astype(np.int64)
-    ordered: npt.NDArray[np.int64] = flat[np.lexsort((flat[:, 1], flat[:, 0]))]
+    ordered: I64 = flat[np.lexsort((flat[:, 1], flat[:, 0]))]
     return ordered
 
 
@@ -220,7 +218,7 @@ def spike_train(program: Program, t_max: int, steps: int) -> SpikeTrain:
     return SpikeTrain(ptr, pairs[:, 1].astype(np.int32), None)
 
 
-def _apart(when: npt.NDArray[np.int64], who: npt.NDArray[np.int64], steps: int) -> npt.NDArray[np.int64]:
+def _apart(when: I64, who: I64, steps: int) -> I64:
     """Move pairs (step, neuron) apart: a neuron's k-th last spike is at least k steps before the end."""
     order = np.lexsort((when, who))
     when, who = when[order].copy(), who[order]
@@ -228,5 +226,5 @@ def _apart(when: npt.NDArray[np.int64], who: npt.NDArray[np.int64], steps: int) 
         if who[i - 1] == who[i] and when[i - 1] >= when[i]:
             when[i - 1] = when[i] - 1
     pairs = np.stack([when, who], axis=1)
-    ordered: npt.NDArray[np.int64] = pairs[np.lexsort((who, when))]
+    ordered: I64 = pairs[np.lexsort((who, when))]
     return ordered

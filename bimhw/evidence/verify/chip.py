@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.evidence.verify.check import Setting
 from bimhw.runs.execute import execute
 from bimhw.runs.request import How, Request
+from simulator.base.arrays import I32, I64
 from simulator.base.names import INPUT_MODEL
 from simulator.function import Simulation
 from simulator.program.graph import Population, Projection, dense_to_csr
@@ -20,7 +20,7 @@ from simulator.program.spikes import SpikeTrain
 def random_program(seed: int, model: str = "loihi_cuba", n: int = 40, cores: int = 4) -> tuple[Program, SpikeTrain]:
     """Return a recurrent integer network with delays on a few cores, and its input."""
     rng = np.random.default_rng(seed)
-    params: dict[str, npt.NDArray[np.int32]] = {"dv": np.array(500), "vth": np.array(300)}
+    params: dict[str, I32] = {"dv": np.array(500), "vth": np.array(300)}
     if model == "loihi_cuba":
         params = {"du": np.array(900), "dv": np.array(300), "vth": np.array(200), "noise_target": np.array(1)}
         params["noise_exp"] = np.array(10)
@@ -86,7 +86,7 @@ def loihi(setting: Setting) -> float:
     return float(wrong)
 
 
-def _loihi_in_python(program: Program, inputs: SpikeTrain, steps: int) -> tuple[npt.NDArray[np.int64], ...]:
+def _loihi_in_python(program: Program, inputs: SpikeTrain, steps: int) -> tuple[I64, ...]:
     """Compute u[t] = trunc(u (4096 - (du + 1)) / 4096) + 64 sum(w), 24-bit wrap; v[t] = trunc(v (4096 - dv) / 4096) + u, clipped;
     fires if v > 64 vth."""
     p = program.populations[1]

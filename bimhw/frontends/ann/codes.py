@@ -16,16 +16,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.frameworks.cell import Cell
 from bimhw.frontends.nir.dynamics import spread
 from bimhw.frontends.nir.graph import Node
 from bimhw.frontends.nir.lower import NeuronForm
+from simulator.base.arrays import Floats
 from simulator.base.errors import unknown_name
 from simulator.neurons import leaky
 
-Floats = npt.NDArray[np.float64]
 SIGMA_DELTA = "sigma_delta"
 SHARE = 1 / 128  # of the largest activation: the least change that is sent
 

@@ -30,12 +30,12 @@ from bimhw.frontends.nir.read import build_graph
 from bimhw.tasks.dataset import Dataset, as_dataset
 from mapping.float_run import record
 from mapping.network import Network
+from simulator.base.arrays import I32, AnyInts, Floats
 from simulator.base.errors import FitError, InputError
 from simulator.base.needs import refuses_ignored
 from simulator.base.shown import Shown
 from simulator.program.entries import bits_of_payloads
 
-Floats = npt.NDArray[np.float64]
 ANSWER = "answer"
 _CALIBRATING = 256  # samples of calibration that the chip's words are calibrated on
 _RUN_AT_ONCE = 128  # samples in the float engine side by side
@@ -101,7 +101,7 @@ class Converted(Shown):
     answers: Floats
     samples: Samples
 
-    def payloads(self, x: Any) -> npt.NDArray[np.int32]:
+    def payloads(self, x: Any) -> I32:
         """Return inputs [B, ...] as payloads [B, T, n]: the same in every step, or once (sigma-delta)."""
         return payloads(self.network, self.code.given(array(torch.as_tensor(x)), self.steps))
 
@@ -202,7 +202,7 @@ def _alike(calibration: Tensor, x: Tensor) -> Tensor:
     return calibration
 
 
-def _samples(data: Any, labels: Any) -> tuple[Tensor, npt.NDArray[np.integer[Any]] | None]:
+def _samples(data: Any, labels: Any) -> tuple[Tensor, AnyInts | None]:
     """Return inputs [B, ...] and classes [B]."""
     if not isinstance(data, Tensor | np.ndarray | list):
         given = as_dataset(data)
@@ -288,7 +288,7 @@ def _network(
     return replace(network, meta=meta), math.prod(built.input_shapes[INPUT])
 
 
-def _measured(done: Converted, x: Floats, wanted: Floats, classes: npt.NDArray[np.integer] | None) -> Converted:
+def _measured(done: Converted, x: Floats, wanted: Floats, classes: AnyInts | None) -> Converted:
     """Return it with the answers of the float engine and their figures."""
     network, steps = done.network, done.steps
     layer = network.population(ANSWER).layer

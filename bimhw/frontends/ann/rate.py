@@ -17,8 +17,9 @@ from bimhw.frontends.ann.relus import ANY_POOL
 from bimhw.frontends.frameworks import layers
 from bimhw.frontends.frameworks.affine import MOST_ENTRIES, windows
 from bimhw.frontends.frameworks.assemble import Assembly
-from bimhw.frontends.frameworks.cell import Cell, Floats, NodeSpec
+from bimhw.frontends.frameworks.cell import Cell, NodeSpec
 from bimhw.frontends.frameworks.expression import Expr, within
+from simulator.base.arrays import Floats
 from simulator.base.errors import FitError
 
 Weighed = Callable[[Floats, str], list[str]]  # (factor of each place of a window, name) -> nodes that give their sum

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.brian2.dynamics import Dynamics, dynamics_of, evaluate, statement
 from mapping.network import Network
+from simulator.base.arrays import I32
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.program.graph import Population, Projection
@@ -58,7 +58,7 @@ def from_brian2(net: Any, namespace: Mapping[str, Any] | None = None) -> Network
     return Network("float", tuple(populations), tuple(synapses), meta | {"input": {"population": entry, "scale": 1.0}})
 
 
-def brian2_input(net: Any, steps: int) -> npt.NDArray[np.int32]:
+def brian2_input(net: Any, steps: int) -> I32:
     """Return the spikes [steps, n] of a Brian2 Network's SpikeGeneratorGroups, side by side in the order of their names."""
     trains = []
     for group in _objects(net)["SpikeGeneratorGroup"]:

@@ -14,17 +14,15 @@ from pathlib import Path
 
 import networkx as nx
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.diagram.check import Finding, findings
 from bimhw.frontends.diagram.read import Component, Diagram, Interface, read_diagram
 from mapping.network import Network
+from simulator.base.arrays import Floats
 from simulator.base.names import INPUT_MODEL
 from simulator.base.shown import Shown
 from simulator.neurons import leaky
 from simulator.program.graph import Population, Projection
-
-F64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -111,7 +109,7 @@ def _projection(i: Interface, components: dict[str, Component], seed: int) -> Pr
     rows = [np.sort(rng.choice(target.neurons, n, replace=False)) for n in fan_out]
     indices = np.concatenate([*rows, np.zeros(0, np.int64)]).astype(np.int32)
     weight = i.strength * target.threshold / max(i.probability * m, 1.0)
-    sign: F64 = np.full(indices.size, -1.0 if i.sign == "inhibitory" else 1.0)
+    sign: Floats = np.full(indices.size, -1.0 if i.sign == "inhibitory" else 1.0)
     if i.sign == "mixed":
         sign = rng.choice(np.array([-1.0, 1.0]), indices.size)
     indptr = np.concatenate([[0], np.cumsum(fan_out)]).astype(np.int64)

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from bimhw.frontends.frameworks.expression import LEADING, Args, Expr, Kwargs, Nest, common_axes
 from bimhw.frontends.frameworks.trace import Trace
+from simulator.base.arrays import Floats
 
-Floats = npt.NDArray[np.float64]
 MOST_ENTRIES = 2**24  # of a dense matrix
 _SIZES = (1e-3, 1.0, 1e3)
 _ERROR = 1e-9

@@ -14,15 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.nir.dynamics import spread
 from bimhw.frontends.nir.graph import Node
 from bimhw.frontends.nir.lower import NeuronForm, leaky_form
 from bimhw.models.tensors import as_array
+from simulator.base.arrays import Floats
 from simulator.neurons import double_exponential, leaky
 
-Floats = npt.NDArray[np.float64]
 Flat = Callable[[Floats], Floats]  # broadcasts a parameter to the layer's shape, flattened
 NodeSpec = tuple[str, dict[str, Any]]  # a NIR primitive and its fields
 Layer = Any  # a module of a framework

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from bimhw.frontends.frameworks.affine import MOST_ENTRIES
-from bimhw.frontends.frameworks.cell import Cell, Floats, NodeSpec, array
+from bimhw.frontends.frameworks.cell import Cell, NodeSpec, array
 from bimhw.frontends.frameworks.expression import Expr
 from bimhw.frontends.frameworks.nodes import Nodes
+from simulator.base.arrays import Floats
 from simulator.base.errors import FitError
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from bimhw.frontends.frameworks.cell import Floats, NodeSpec, array, linear
+from bimhw.frontends.frameworks.cell import NodeSpec, array, linear
+from simulator.base.arrays import Floats
 from simulator.base.errors import FitError
 
 SUPPORTED = (

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -32,11 +31,11 @@ from bimhw.frontends.nir.profile import Profile, Settings
 from bimhw.frontends.nir.read import build_graph
 from mapping.float_run import record
 from mapping.network import Network
+from simulator.base.arrays import I32, Floats
 from simulator.base.errors import FitError, InputError
 from simulator.program.entries import column_scales, input_populations, scale_facts
 from simulator.program.meta import input_entry
 
-Floats = npt.NDArray[np.float64]
 PAYLOAD_BITS = 8  # of a real-valued sample
 
 
@@ -298,8 +297,8 @@ def input_scale(x: Floats) -> float:
     return 2.0 ** (math.floor(math.log2(largest)) + 2 - PAYLOAD_BITS)
 
 
-def payloads(network: Network, x: Floats) -> npt.NDArray[np.int32]:
+def payloads(network: Network, x: Floats) -> I32:
     """Return values [B, T, n] as integer payloads of a network's input."""
     scale = column_scales(input_entry(network.meta), network.populations)
-    scaled: npt.NDArray[np.int32] = np.round(x / scale).astype(np.int32)
+    scaled: I32 = np.round(x / scale).astype(np.int32)
     return scaled

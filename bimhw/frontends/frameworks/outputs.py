@@ -7,15 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 from bimhw.frontends.frameworks.cell import Cell, array
 from bimhw.frontends.frameworks.expression import LEADING, Expr, Nest, leaves, signature, within
 from bimhw.frontends.frameworks.trace import Trace, tensors
+from simulator.base.arrays import Floats
 from simulator.base.errors import FitError
 
-Floats = npt.NDArray[np.float64]
 OverTime = Literal["", "sum", "max", "last"]
 _SAYS: dict[OverTime, str] = {
     "sum": "the module sums or averages its output over the steps; the network gives it in every step",

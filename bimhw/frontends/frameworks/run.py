@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -18,9 +17,9 @@ from bimhw.frontends.frameworks.outputs import Answer, find_answers
 from bimhw.frontends.frameworks.readers import reset_all
 from bimhw.frontends.frameworks.trace import Trace, tensors
 from bimhw.frontends.frameworks.watch import watching
+from simulator.base.arrays import Floats
 from simulator.base.errors import FitError, InputError
 
-Floats = npt.NDArray[np.float64]
 _TRACED_STEPS = 4  # of a module that does one step a call: enough to see what comes from the step before
 WRONG_SHAPE = (RuntimeError, ValueError, TypeError, IndexError)  # of a module that does not take its sample
 

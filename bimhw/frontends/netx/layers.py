@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64
 from simulator.base.errors import InputError
 
-I64 = npt.NDArray[np.int64]
 Shape = tuple[int, int, int]
 Layer = Mapping[str, object]
 AGAIN = "Export it again with lava-dl's net.export_hdf5"

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.netx.layers import AGAIN, Layer, Shape, Synapses, conv, dense, numbers, pool, shape_of
 from bimhw.frontends.netx.neurons import Neurons, is_sigma_delta, neurons_of, spread
 from mapping.network import Network
 from mapping.words import narrowed, value_bits
+from simulator.base.arrays import I64
 from simulator.base.errors import InputError
 from simulator.base.hdf5 import Tree, read_tree
 from simulator.base.names import INPUT_MODEL
@@ -40,7 +40,7 @@ class _Made:
 
     population: Population
     shape: Shape
-    delays: npt.NDArray[np.int64]
+    delays: I64
     neurons: Neurons | None = None
 
 

@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.netx.layers import AGAIN, Layer, Shape, numbers
+from simulator.base.arrays import I64, AnyInts
 from simulator.base.errors import InputError
 
-I64 = npt.NDArray[np.int64]
 SUM_BITS = 12  # fractional bits of a sigma-delta neuron's sum and activation (spike_exp + state_exp)
 PAYLOAD_BITS = 6  # of its payload
 _LIMIT = 2**23 - 1  # Lava's states have 24 bits
@@ -35,7 +34,7 @@ class Neurons:
     """
 
     model: str
-    params: Mapping[str, npt.NDArray[np.integer]]
+    params: Mapping[str, AnyInts]
     formats: Mapping[str, int]
     output: str | None = None
 

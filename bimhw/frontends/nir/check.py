@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.nir.execute import run_graph, shape_input
 from bimhw.frontends.nir.graph import FIRING, NirGraph
@@ -18,12 +17,13 @@ from bimhw.frontends.nir.profile import Profile
 from bimhw.frontends.nir.read import read_graph
 from bimhw.frontends.nir.sources import NAMES, choose, decays, settle
 from bimhw.tasks.dataset import Dataset, as_dataset
+from simulator.base.arrays import Array, Floats
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz
 from simulator.base.shown import Shown
 from simulator.function.parts import Spread
 
-Values = Mapping[str, npt.NDArray[np.float64]]  # by Input or Output node, [T, B, ...]
+Values = Mapping[str, Floats]  # by Input or Output node, [T, B, ...]
 # Values that are not spikes are compared as float32 sources give them.
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 _PIECE = 64  # samples that run together, wherever they run: sums of floats are then the same
@@ -137,13 +137,13 @@ def _compare(
     return differ, largest, exact, sum(v.size for v in wanted.values())
 
 
-def count_differing(got: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64]) -> int:
+def count_differing(got: Floats, wanted: Floats) -> int:
     """Return how many values differ: exactly where all wanted ones are whole, else beyond `ABSOLUTE` and `RELATIVE`."""
     wrong = got != wanted if _is_whole(wanted) else np.abs(got - wanted) > ABSOLUTE + RELATIVE * np.abs(wanted)
     return int(wrong.sum())
 
 
-def _is_whole(values: npt.NDArray[np.float64]) -> bool:
+def _is_whole(values: Floats) -> bool:
     return bool((values == np.round(values)).all())
 
 
@@ -229,7 +229,7 @@ def _data(graph: NirGraph, data: Dataset | Path | str | object) -> tuple[Values,
     return inputs, _wanted(graph, named, given.name), samples.notes
 
 
-def _time_first(arrays: Mapping[str, npt.NDArray[Any]]) -> bool:
+def _time_first(arrays: Mapping[str, Array]) -> bool:
     """Return whether x is [T, B, ...], as far as labels and outputs tell."""
     x, y, out = (
         next((v for k, v in arrays.items() if k == kind or k.startswith(f"{kind}.")), None)
@@ -244,7 +244,7 @@ def _width(graph: NirGraph) -> int:
     return sum(math.prod(n.out_shape) for n in graph.of_kind("Input"))
 
 
-def pick_inputs(graph: NirGraph, arrays: Mapping[str, npt.NDArray[Any]], where: str) -> dict[str, npt.NDArray[Any]]:
+def pick_inputs(graph: NirGraph, arrays: Mapping[str, Array], where: str) -> dict[str, Array]:
     """Return the values of every Input node from ``x`` or ``x.<name>``, as [T, B, *shape]."""
     ends = [n.name for n in graph.of_kind("Input")]
     out = {}
@@ -257,7 +257,7 @@ def pick_inputs(graph: NirGraph, arrays: Mapping[str, npt.NDArray[Any]], where: 
     return out
 
 
-def _wanted(graph: NirGraph, arrays: Mapping[str, npt.NDArray[Any]], where: str) -> Values:
+def _wanted(graph: NirGraph, arrays: Mapping[str, Array], where: str) -> Values:
     """Return the recorded values of every Output node that the data names; ``out`` is that of an only one."""
     ends = [n.name for n in graph.of_kind("Output")]
     found = {}

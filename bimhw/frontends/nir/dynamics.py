@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.nir.graph import Node
 from bimhw.frontends.nir.profile import Settings
 from bimhw.frontends.nir.sources import ROUND_OFF
+from simulator.base.arrays import Floats
 
-Floats = npt.NDArray[np.float64]
 MAX_CROSSINGS = 100  # of the threshold within one step, under the integrator `exact`
 
 

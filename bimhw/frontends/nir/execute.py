@@ -15,15 +15,14 @@ from bimhw.frontends.nir.linear import apply
 from bimhw.frontends.nir.order import Order, order
 from bimhw.frontends.nir.profile import Profile
 from bimhw.frontends.nir.sources import delay_steps
+from simulator.base.arrays import I64, Floats
 from simulator.base.errors import InputError
-
-Floats = npt.NDArray[np.float64]
 
 
 class _Delay:
     """A line of past inputs; element j of the output is the input of `steps[j]` steps ago (0 before the start)."""
 
-    def __init__(self, steps: npt.NDArray[np.int64], batch: int) -> None:
+    def __init__(self, steps: I64, batch: int) -> None:
         self.steps = steps
         self.line = np.zeros((int(steps.max(initial=0)) + 1, batch, *steps.shape))
         self.now = 0

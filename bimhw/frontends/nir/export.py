@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.nir.graph import Edge, NirGraph, Node
 from bimhw.frontends.nir.read import build_graph, read_graph
 from mapping.network import Network
+from simulator.base.arrays import Floats
 from simulator.base.errors import FitError, MissingExtraError
 from simulator.base.files import replacing
 from simulator.base.names import INPUT_MODEL
@@ -24,7 +24,6 @@ from simulator.neurons import leaky
 from simulator.neurons.base import get
 from simulator.program.graph import Population, Projection, csr_to_dense
 
-Floats = npt.NDArray[np.float64]
 Fields = dict[str, Any]
 DEFAULT_DT = 1e-4  # s; what most readers of NIR assume
 _NOT_IN_NIR = {

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.base.errors import InputError
 
-Floats = npt.NDArray[np.float64]
 _REQUIRED = object()
 
 

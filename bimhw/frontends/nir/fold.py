@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.nir.dynamics import spread
 from bimhw.frontends.nir.graph import NEURONS, NirGraph, Node
@@ -19,9 +18,9 @@ from bimhw.frontends.nir.matrices import Kernel, as_matrix
 from bimhw.frontends.nir.order import order
 from bimhw.frontends.nir.profile import Profile
 from bimhw.frontends.nir.sources import delay_steps
+from simulator.base.arrays import Bools, Floats
 from simulator.base.errors import FitError
 
-Floats = npt.NDArray[np.float64]
 Key = tuple[str, int]  # source, delay in steps
 Csr = Any  # a scipy CSR matrix
 SOURCES = (*NEURONS, "Threshold", "Input")
@@ -92,7 +91,7 @@ class Algebra:
 
     source: Callable[[Node], Part]
     through: Callable[[Node, Form], Form]
-    masked: Callable[[npt.NDArray[np.bool_], Part], Part]
+    masked: Callable[[Bools, Part], Part]
 
 
 def fold(graph: NirGraph, profile: Profile, algebra: Algebra | None = None) -> dict[str, Form]:
@@ -170,7 +169,7 @@ def _source(node: Node) -> Part:
     return Part(sparse.csr_array(sparse.eye_array(int(np.prod(node.out_shape)))))
 
 
-def _masked(mask: npt.NDArray[np.bool_], part: Part) -> Part:
+def _masked(mask: Bools, part: Part) -> Part:
     from scipy import sparse
 
     kept = sparse.csr_array(sparse.diags_array(mask.astype(np.float64)))

@@ -9,14 +9,12 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from bimhw.frontends.nir.dynamics import spread as spread_values
 from bimhw.frontends.nir.graph import Node
 from bimhw.frontends.nir.shapes import conv_padding, pair, spread
-
-Floats = npt.NDArray[np.float64]
+from simulator.base.arrays import Floats
 
 
 def apply(node: Node, x: Floats) -> Floats:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.nir.dynamics import spread
 from bimhw.frontends.nir.fold import Algebra, Form, Key, Part, fold
@@ -26,12 +25,12 @@ from bimhw.frontends.nir.sources import choose, factors
 from bimhw.frontends.nir.windows import WINDOWS, WindowPart, as_part, shared_projection
 from mapping.network import Network
 from mapping.patterned import PatternProjection
+from simulator.base.arrays import Floats
 from simulator.base.errors import FitError
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons import leaky
 from simulator.program.graph import Population, Projection
 
-Floats = npt.NDArray[np.float64]
 _RESETS = {
     "to_v_reset_now": leaky.HARD,
     "subtract_now": leaky.SOFT,

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.nir.dynamics import spread as spread_values
 from bimhw.frontends.nir.graph import Node
 from bimhw.frontends.nir.shapes import conv_padding, pair, spread
+from simulator.base.arrays import I64, Floats
 from simulator.base.errors import FitError
 
-Floats = npt.NDArray[np.float64]
 MAX_ENTRIES = 60_000_000  # synapses of one folded projection; more is refused before memory is taken
 
 
@@ -99,7 +98,7 @@ def _pool(node: Node) -> tuple[Any, Floats, Kernel]:
 def _windows(
     node: Node,
     weight: Floats,
-    channel: npt.NDArray[np.int64],
+    channel: I64,
     stride: tuple[int, ...],
     dilation: tuple[int, ...],
     before: tuple[int, ...],

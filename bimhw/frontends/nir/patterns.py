@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.nir.dynamics import spread as spread_values
 from bimhw.frontends.nir.fold import Algebra, Form, Part
@@ -20,10 +19,8 @@ from bimhw.frontends.nir.linear import apply
 from bimhw.frontends.nir.matrices import Kernel, conv_kernel, pool_kernel
 from bimhw.frontends.nir.shapes import conv_padding, pair, spread
 from mapping.patterned import Pattern
+from simulator.base.arrays import Bools
 from simulator.base.errors import FitError
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.nir.check import count_differing
 from bimhw.frontends.nir.execute import run_graph
@@ -18,12 +17,12 @@ from bimhw.frontends.nir.graph import FIRING, NirGraph
 from bimhw.frontends.nir.read import read_graph
 from bimhw.frontends.nir.sources import NAMES, choose
 from bimhw.tasks.dataset import Dataset
+from simulator.base.arrays import AnyInts, Floats
 from simulator.base.errors import InputError
 
 MOST_SAMPLES = 32  # that are run for each reading
 WORTH = 0.05  # share of samples that a reading must be right on beyond the file's own, to be named
-Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.integer]
+Labels = AnyInts
 
 
 @dataclass(frozen=True)

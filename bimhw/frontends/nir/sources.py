@@ -7,15 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.nir.graph import FIRING, NEURONS, NirGraph, Node
 from bimhw.frontends.nir.order import order
 from bimhw.frontends.nir.profile import Profile, Settings, load_profile
 from bimhw.frontends.nir.shapes import MOST_VALUES
+from simulator.base.arrays import I64, Floats
 from simulator.base.errors import InputError, unknown_name
 
-Floats = npt.NDArray[np.float64]
 NAMES = (
     "snntorch", "snntorch-zero-delay", "snntorch-subtract", "snntorch-subtract-now", "spikingjelly", "norse", "sinabs",
     "rockpool", "lava-dl", "euler", "exact",
@@ -325,7 +324,7 @@ def decays(graph: NirGraph, profile: Profile) -> dict[str, dict[str, tuple[float
     return out
 
 
-def delay_steps(graph: NirGraph, node: Node, settings: Settings) -> npt.NDArray[np.int64]:
+def delay_steps(graph: NirGraph, node: Node, settings: Settings) -> I64:
     """Return the delay of each element in steps.
 
     Raises:
@@ -345,5 +344,5 @@ def delay_steps(graph: NirGraph, node: Node, settings: Settings) -> npt.NDArray[
     held = (whole.max(initial=0) + 1) * math.prod(node.in_shape)
     if held > MOST_VALUES:
         raise InputError(where, f"holds {held:,.0f} values on their way; {MOST_VALUES:,} is the most", "Delay by less")
-    out: npt.NDArray[np.int64] = whole.astype(np.int64)
+    out: I64 = whole.astype(np.int64)
     return out

@@ -18,7 +18,6 @@ from functools import reduce
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.nir.dynamics import spread as spread_values
 from bimhw.frontends.nir.fold import MATRICES, RESIDUE, Algebra, Csr, Form, Part
@@ -26,10 +25,10 @@ from bimhw.frontends.nir.graph import Node
 from bimhw.frontends.nir.linear import apply
 from bimhw.frontends.nir.matrices import MAX_ENTRIES, Kernel, conv_kernel, pool_kernel
 from bimhw.frontends.nir.shapes import conv_padding, pair, spread
+from simulator.base.arrays import I64, Bools, Floats
 from simulator.base.errors import FitError
 from simulator.program.shared import SharedProjection, pointers, unrolled
 
-Floats = npt.NDArray[np.float64]
 Reach = tuple[tuple[tuple[int, int], ...], ...]  # by source position: (output position, tap), ascending
 MOST_TAPS = 4096  # of a chain in all directions together; longer chains become matrices
 
@@ -99,7 +98,7 @@ def as_part(part: Part) -> Part:
     return Part(matrix, part.kernel)
 
 
-def _uses(direction: Reach, taps: int) -> npt.NDArray[np.int64]:
+def _uses(direction: Reach, taps: int) -> I64:
     """Return how many pairs of positions each tap of a direction joins."""
     return np.bincount([t for at in direction for _, t in at], minlength=taps).astype(np.int64)
 
@@ -228,7 +227,7 @@ def _reach(n_in: int, n_out: int, size: int, stride: int, dilation: int, before:
     return tuple(tuple(sorted(way)) for way in ways)
 
 
-def _masked(mask: npt.NDArray[np.bool_], part: Part) -> Part:
+def _masked(mask: Bools, part: Part) -> Part:
     return MATRICES.masked(mask, as_part(part))
 
 
@@ -244,8 +243,8 @@ class _Kinds:
         ways: kind -> (output position from the shift on, taps that lead there), ascending.
     """
 
-    kind: npt.NDArray[np.int64]
-    shift: npt.NDArray[np.int64]
+    kind: I64
+    shift: I64
     ways: tuple[tuple[tuple[int, tuple[int, ...]], ...], ...]
 
 

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.sanafe.neurons import LIF, TRUENORTH, Grid, Rows, grid_of, number, population
 from bimhw.frontends.sanafe.read import UNITS, WAY, Attributes, Edges, Tables, read_tables
 from mapping.network import Network
 from mapping.words import narrowed, value_bits
+from simulator.base.arrays import I32, I64, Floats
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.base.reading import boundary
@@ -226,7 +226,7 @@ def _list(given: Attributes) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _spikes(inputs: list[_Neuron], steps: int, where: str) -> npt.NDArray[np.int32]:
+def _spikes(inputs: list[_Neuron], steps: int, where: str) -> I32:
     """Make the spikes of the inputs, int32 [steps, inputs]; a rate r spikes in every int(1 / r)-th step."""
     out = np.zeros((steps, len(inputs)), np.int32)
     for k, n in enumerate(inputs):
@@ -282,7 +282,7 @@ def _add(found: Synapses, edge: Edges, place: Mapping[tuple[str, int], tuple[str
         found.setdefault((source, target), []).append((i, j, weight))
 
 
-def _weights(edges: Synapses, target: str) -> npt.NDArray[np.float64]:
+def _weights(edges: Synapses, target: str) -> Floats:
     """Return all weights onto a population."""
     return np.array([w for (_, to), rows in edges.items() if to == target for _, _, w in rows], np.float64)
 
@@ -297,7 +297,7 @@ def _projections(edges: Synapses, grids: Mapping[str, Grid], sizes: dict[str, in
             yield _projection(name, source, target, key[at], scaled[at], sizes)
 
 
-def _layers(key: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+def _layers(key: I64) -> Iterator[I64]:
     """Yield the positions of the first, second, ... occurrence of each key, ascending by key."""
     order = np.argsort(key, kind="stable")
     _, first, count = np.unique(key[order], return_index=True, return_counts=True)
@@ -309,8 +309,8 @@ def _projection(
     name: str,
     source: str,
     target: str,
-    key: npt.NDArray[np.int64],
-    scaled: npt.NDArray[np.int32],
+    key: I64,
+    scaled: I32,
     sizes: dict[str, int],
 ) -> Projection:
     stored, exponent = narrowed(scaled)
@@ -321,7 +321,7 @@ def _projection(
     )  # fmt: skip
 
 
-def _cores(order: list[_Neuron], per_tile: int, where: str) -> npt.NDArray[np.int32]:
+def _cores(order: list[_Neuron], per_tile: int, where: str) -> I32:
     out = np.zeros(len(order), np.int32)
     for k, n in enumerate(order):
         tile, dot, core = str(n.given.get("at.core", "")).partition(".")

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.frontends.sanafe.read import WAY, Attributes
+from simulator.base.arrays import I32, I64, Bools, Floats
 from simulator.base.errors import InputError
 from simulator.neurons.integrate import V_MAX
 from simulator.neurons.lif import initial_v
@@ -31,7 +31,6 @@ from simulator.neurons.lif_grid import (
 )
 from simulator.program.graph import Population
 
-Floats = npt.NDArray[np.float64]
 UNIT = 64  # of V in a weight unit, where SANA-FE's LIF unit truncates
 _MOST_PARTS = 10**6  # of 1/64: the largest common denominator
 _ROOM = 16  # times the largest value that V may reach
@@ -58,7 +57,7 @@ class Grid:
     grain: int
     exact: bool
 
-    def whole(self, value: Floats) -> npt.NDArray[np.int32]:
+    def whole(self, value: Floats) -> I32:
         """Return values as whole units."""
         return np.round(value * self.unit).astype(np.int32)
 
@@ -151,7 +150,7 @@ def population(rows: Rows, grid: Grid, notes: list[str]) -> Population:
     return Population(rows.name, model, len(rows.neurons), params, layer=1)
 
 
-def _plain(rows: Rows, grid: Grid) -> dict[str, npt.NDArray[np.int32]] | None:
+def _plain(rows: Rows, grid: Grid) -> dict[str, I32] | None:
     """Return the parameters of ``lif``, None where it does not do the same."""
     decay = (1 - rows.column("leak_decay", 1.0)) * 4096
     dv = np.round(decay).astype(np.int64)
@@ -171,7 +170,7 @@ def _plain(rows: Rows, grid: Grid) -> dict[str, npt.NDArray[np.int32]] | None:
     }
 
 
-def _first(v: npt.NDArray[np.int64], dv: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+def _first(v: I64, dv: I32) -> I32:
     """Return the V before step 0 whose decay leaves the potential."""
     out = np.zeros(v.size, np.int32)
     for one in np.unique(dv):
@@ -180,7 +179,7 @@ def _first(v: npt.NDArray[np.int64], dv: npt.NDArray[np.int32]) -> npt.NDArray[n
     return out
 
 
-def _on_grid(rows: Rows, grid: Grid) -> dict[str, npt.NDArray[np.int32]]:
+def _on_grid(rows: Rows, grid: Grid) -> dict[str, I32]:
     """Return the parameters of ``lif_grid``."""
     tn = rows.truenorth
     after = {"hard": HARD, "soft": SOFT, "none": NONE, "saturate": SATURATE if tn else NONE}
@@ -208,12 +207,12 @@ def _on_grid(rows: Rows, grid: Grid) -> dict[str, npt.NDArray[np.int32]]:
     }  # fmt: skip
 
 
-def _leak(rows: Rows) -> tuple[Floats, npt.NDArray[np.bool_]]:
+def _leak(rows: Rows) -> tuple[Floats, Bools]:
     toward = np.array([bool(g.get("leak_towards_zero", True)) for _, g in rows.neurons])
     return rows.column("leak"), toward
 
 
-def _steps(rows: Rows) -> npt.NDArray[np.int32]:
+def _steps(rows: Rows) -> I32:
     value = rows.column("refractory_delay")
     if (value != np.floor(value)).any() or (value < 0).any() or (value >= 2**15).any():
         raise InputError(f"{rows.where}: refractory_delay", "is no whole number of steps, 0..32767", "Round it")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from bimhw.models.bim.loops import Array
+from simulator.base.arrays import Array
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")  # a check for 0 stops vectorisation

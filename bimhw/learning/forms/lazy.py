@@ -16,7 +16,6 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -38,9 +37,10 @@ from bimhw.learning.forms.traces import kernel_constants
 from bimhw.models.bim.cell import Record
 from bimhw.models.bim.loops import call_kernel
 from bimhw.models.bim.net import BimLayer, BimNet, NetState
+from simulator.base.arrays import I64
 from simulator.base.errors import InputError
 
-Events = npt.NDArray[np.int64]
+Events = I64
 
 
 class LazyLayer:

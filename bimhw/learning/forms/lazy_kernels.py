@@ -21,7 +21,6 @@ from numba import njit
 from bimhw.learning.forms.packed_kernels import (
     ABAR,
     ERROR,
-    I64,
     KEEP,
     MATHS,
     SLOPE,
@@ -29,7 +28,6 @@ from bimhw.learning.forms.packed_kernels import (
     C,
     Factors,
     Flags,
-    Floats,
     Shape,
     U,
     W,
@@ -39,6 +37,7 @@ from bimhw.learning.forms.packed_kernels import (
     respond,
     with_gain,
 )
+from simulator.base.arrays import I64, AnyFloats
 
 # what the loops count, each in blocks of W neurons: visits of events that bring W up to date, that catch e up, that add beta u;
 # live propagators moved; live propagators that took an error signal
@@ -47,7 +46,7 @@ _MATERIALISED, _CAUGHT_UP, _EVENTS, _MOVED, _LEARNT = range(len(TALLY))
 
 
 @njit(nogil=True, fastmath=MATHS)
-def pending_change(change: Floats, e: Floats, at: np.uint64, a: Floats, a_at: np.uint64, n: int) -> None:
+def pending_change(change: AnyFloats, e: AnyFloats, at: np.uint64, a: AnyFloats, a_at: np.uint64, n: int) -> None:
     """Compute change [3 W] = A . e of the three ports, for W neurons of one input (W_c has no x)."""
     for port in range(3):
         first = 1 if port == 2 else 0
@@ -60,7 +59,7 @@ def pending_change(change: Floats, e: Floats, at: np.uint64, a: Floats, a_at: np
 
 
 @njit(nogil=True, fastmath=MATHS)
-def catch_up(e: Floats, at: np.uint64, f: Floats, f_at: np.uint64, n: int) -> None:
+def catch_up(e: AnyFloats, at: np.uint64, f: AnyFloats, f_at: np.uint64, n: int) -> None:
     """Set e <- F e of the three ports, for W neurons of one input; last row first, so that it can be done in place."""
     for port in range(3):
         first = 1 if port == 2 else 0
@@ -83,7 +82,7 @@ def _column(k: int, n: int) -> int:
 
 
 @njit(nogil=True, fastmath=MATHS)
-def add_event(e: Floats, at: np.uint64, beta: Floats, value: np.floating, n: int) -> None:
+def add_event(e: AnyFloats, at: np.uint64, beta: AnyFloats, value: np.floating, n: int) -> None:
     """Add e += beta u; beta lies as ``own``, whose third trace (A_log's) stands between those of delta and c."""
     for j in range(U(2 * n * W)):
         e[at + j] += beta[j] * value
@@ -92,7 +91,7 @@ def add_event(e: Floats, at: np.uint64, beta: Floats, value: np.floating, n: int
 
 
 @njit(nogil=True, fastmath=MATHS)
-def move_propagator(f: Floats, at: np.uint64, values: Floats, k: Factors, shape: Shape) -> None:
+def move_propagator(f: AnyFloats, at: np.uint64, values: AnyFloats, k: Factors, shape: Shape) -> None:
     """Set F <- M F for W neurons: each column is a trace without an input, the first from x on, the next from behind it on."""
     n, zero = len(shape) + 1, f.dtype.type(0)
     for j in range(U(W)):
@@ -110,7 +109,7 @@ def move_propagator(f: Floats, at: np.uint64, values: Floats, k: Factors, shape:
 
 
 @njit(nogil=True, fastmath=MATHS)
-def receive(a: Floats, a_at: np.uint64, f: Floats, f_at: np.uint64, signal: Floats, n: int) -> None:
+def receive(a: AnyFloats, a_at: np.uint64, f: AnyFloats, f_at: np.uint64, signal: AnyFloats, n: int) -> None:
     """Receive the signals eta delta [W] of W neurons: A += eta delta (last row of F)."""
     for k in range(n):
         entry = f_at + U((_column(k, n) + n - 1 - k) * W)
@@ -120,11 +119,11 @@ def receive(a: Floats, a_at: np.uint64, f: Floats, f_at: np.uint64, signal: Floa
 
 @njit(cache=True, nogil=True, fastmath=MATHS)
 def materialise(
-    e: Floats,
-    a: Floats,
+    e: AnyFloats,
+    a: AnyFloats,
     waits: I64,
     events: I64,
-    weights: tuple[Floats, ...],
+    weights: tuple[AnyFloats, ...],
     masks: tuple[Flags, ...],
     n: int,
     tally: I64,
@@ -174,7 +173,7 @@ def _reopen(waits: I64, live: I64, users: I64, events: I64, fresh: int) -> None:
 
 
 @njit(nogil=True, fastmath=MATHS)
-def _open(f: Floats, a: Floats, at: int, n: int) -> None:
+def _open(f: AnyFloats, a: AnyFloats, at: int, n: int) -> None:
     """Set F = 1, A = 0 for W neurons of the slot-block number `at`."""
     size = n * (n + 1) // 2 * W
     f[at * size : (at + 1) * size] = 0
@@ -186,25 +185,25 @@ def _open(f: Floats, a: Floats, at: int, n: int) -> None:
 
 @njit(cache=True, nogil=True, fastmath=MATHS)
 def lazy_step(
-    e: Floats,
-    own: Floats,
-    f: Floats,
-    a: Floats,
+    e: AnyFloats,
+    own: AnyFloats,
+    f: AnyFloats,
+    a: AnyFloats,
     waits: I64,
     live: I64,
     users: I64,
     tally: I64,
-    u: Floats,  # [M]
+    u: AnyFloats,  # [M]
     events: I64,  # the inputs that are not 0
-    given: tuple[Floats, ...],  # this and the next five as in `packed_kernels.packed_step`, B = 1
-    a_log: Floats,
-    direct: Floats,
-    consts: Floats,
+    given: tuple[AnyFloats, ...],  # this and the next five as in `packed_kernels.packed_step`, B = 1
+    a_log: AnyFloats,
+    direct: AnyFloats,
+    consts: AnyFloats,
     flags: tuple[bool, ...],
     shape: Shape,
     rate: np.floating,  # learning rate; without a label the error signal is 0 and `labelled` false
     labelled: bool,
-    single: Floats,  # [5, H] gradients of what neurons own, overwritten
+    single: AnyFloats,  # [5, H] gradients of what neurons own, overwritten
 ) -> None:
     """Run steps (2) to (6) after the forward step: F, e at the events, the fresh slot, A."""
     hidden, n = len(direct), len(shape) + 1

@@ -13,8 +13,9 @@ from bimhw.learning.forms.learner import Gradients
 from bimhw.learning.forms.packed_kernels import W, packed_step
 from bimhw.learning.forms.traces import by_name, kernel_constants, trace_words
 from bimhw.models.bim.cell import Record
-from bimhw.models.bim.loops import Array, Words, call_kernel
+from bimhw.models.bim.loops import Words, call_kernel
 from bimhw.models.bim.net import BimLayer
+from simulator.base.arrays import Array
 
 WORDS = {"delta": 2, "exp": 3, "alpha": 4}  # of a trace behind the current: v f, i v f, r i v f
 _LINE = 64  # bytes: blocks begin at cache lines

@@ -18,12 +18,11 @@ compiled with its own constants.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-Floats = npt.NDArray[np.floating]
-I64 = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
+from simulator.base.arrays import AnyFloats, Bools
+
+Flags = Bools
 Factors = tuple[np.floating, np.floating, np.floating, np.floating, np.floating, np.floating]
 Scaled = tuple[bool, bool, bool, bool, np.floating]
 Shape = tuple[int, ...]
@@ -40,7 +39,7 @@ _GAIN, _TO_D, _TO_A, KEEP, SLOPE, _DIRECT, _RATE, _SIG, VALUES = range(GIVEN, GI
 
 @njit(nogil=True, fastmath=MATHS)
 def respond(
-    e: Floats, at: np.uint64, q: np.floating, keep: np.floating, slope: np.floating, k: Factors, shape: Shape
+    e: AnyFloats, at: np.uint64, q: np.floating, keep: np.floating, slope: np.floating, k: Factors, shape: Shape
 ) -> np.floating:
     """Move the words y.. f at `at`, W apart, by the trace q of the current; the new f."""
     return respond_apart(e, at, U(W), q, keep, slope, k, shape)
@@ -48,7 +47,7 @@ def respond(
 
 @njit(nogil=True, fastmath=MATHS)
 def respond_apart(
-    e: Floats,
+    e: AnyFloats,
     at: np.uint64,
     far: np.uint64,
     q: np.floating,
@@ -80,9 +79,9 @@ def respond_apart(
 
 @njit(nogil=True, fastmath=MATHS)
 def _synapses(
-    e: Floats,
-    u: Floats,
-    row: Floats,
+    e: AnyFloats,
+    u: AnyFloats,
+    row: AnyFloats,
     at: np.uint64,
     u_at: np.uint64,
     n: tuple[np.floating, ...],
@@ -107,7 +106,9 @@ def _synapses(
 
 
 @njit(nogil=True, fastmath=MATHS)
-def own_traces(e: Floats, values: Floats, row: Floats, a: np.uint64, v: np.uint64, k: Factors, shape: Shape) -> None:
+def own_traces(
+    e: AnyFloats, values: AnyFloats, row: AnyFloats, a: np.uint64, v: np.uint64, k: Factors, shape: Shape
+) -> None:
     """Advance what W neurons own (biases, A_log, D) in one sequence; add the step's gradient to `row`."""
     port = (len(shape) + 1) * W
     for j in range(U(W)):
@@ -131,11 +132,11 @@ def own_traces(e: Floats, values: Floats, row: Floats, a: np.uint64, v: np.uint6
 
 @njit(nogil=True, fastmath=MATHS)
 def derive(
-    values: Floats,
-    given: tuple[Floats, ...],
-    a_log: Floats,
-    direct: Floats,
-    consts: Floats,
+    values: AnyFloats,
+    given: tuple[AnyFloats, ...],
+    a_log: AnyFloats,
+    direct: AnyFloats,
+    consts: AnyFloats,
     flags: Scaled,
     first: int,
     count: int,
@@ -178,13 +179,13 @@ def derive(
 
 
 @njit(nogil=True, fastmath=MATHS)
-def kernel_factors(consts: Floats) -> Factors:
+def kernel_factors(consts: AnyFloats) -> Factors:
     """Return the constants' factors that `respond` takes."""
     return (consts[0], consts[1], consts[2], consts[3], consts[4], consts[6])
 
 
 @njit(nogil=True, fastmath=MATHS)
-def with_gain(flags: tuple[bool, ...], consts: Floats, words: int) -> Scaled:
+def with_gain(flags: tuple[bool, ...], consts: AnyFloats, words: int) -> Scaled:
     """Return the flags that `derive` takes: those given and what scales the current."""
     gain = consts[2] * consts[5] if words == 2 else consts[5]
     return (flags[0], flags[1], flags[2], flags[3], gain)
@@ -192,17 +193,17 @@ def with_gain(flags: tuple[bool, ...], consts: Floats, words: int) -> Scaled:
 
 @njit(cache=True, nogil=True, fastmath=MATHS)
 def packed_step(
-    e: Floats,  # synapses, flat, updated
-    own: Floats,  # neurons, flat, updated
-    u: Floats,  # [B, M]
-    given: tuple[Floats, ...],  # Delta, Abar, x_old, x_new, V-, s, m, z, d, c, dL/df: each [B, H]
-    a_log: Floats,  # [H]
-    direct: Floats,  # [H]
-    consts: Floats,  # [9]: kap, rho, p_vi, p_vr, b, gain c, k of f, theta, surrogate width
+    e: AnyFloats,  # synapses, flat, updated
+    own: AnyFloats,  # neurons, flat, updated
+    u: AnyFloats,  # [B, M]
+    given: tuple[AnyFloats, ...],  # Delta, Abar, x_old, x_new, V-, s, m, z, d, c, dL/df: each [B, H]
+    a_log: AnyFloats,  # [H]
+    direct: AnyFloats,  # [H]
+    consts: AnyFloats,  # [9]: kap, rho, p_vi, p_vr, b, gain c, k of f, theta, surrogate width
     flags: tuple[bool, ...],  # bools: hard reset, detached reset, triangle surrogate, membrane feature
     shape: Shape,  # a tuple, one entry per word of y.. f
-    ports: tuple[Floats, ...],  # gradients of W_in, W_delta, W_c: each [H, M], overwritten
-    single: Floats,  # [5, H] gradients of b_in, b_delta, a_log, b_c, D, overwritten
+    ports: tuple[AnyFloats, ...],  # gradients of W_in, W_delta, W_c: each [H, M], overwritten
+    single: AnyFloats,  # [5, H] gradients of b_in, b_delta, a_log, b_c, D, overwritten
 ) -> None:
     """Move all traces of a layer by one step and take the step's gradient."""
     batch, fan_in = u.shape

@@ -17,7 +17,6 @@ from numba import njit
 from bimhw.learning.forms.packed_kernels import (
     MATHS,
     Factors,
-    Floats,
     Shape,
     U,
     W,
@@ -26,6 +25,7 @@ from bimhw.learning.forms.packed_kernels import (
     respond_apart,
 )
 from bimhw.models.bim.elementary import exp_below, exp_below_single
+from simulator.base.arrays import AnyFloats
 
 
 def block_words(states: int, words: int) -> int:
@@ -40,10 +40,10 @@ def own_words(states: int, words: int) -> int:
 
 @njit(nogil=True, fastmath=MATHS)
 def _state(
-    e: Floats,
-    u: Floats,
-    row: Floats,
-    sums: Floats,
+    e: AnyFloats,
+    u: AnyFloats,
+    row: AnyFloats,
+    sums: AnyFloats,
     g: np.uint64,
     q: np.uint64,
     o: np.uint64,
@@ -72,9 +72,9 @@ def _state(
 
 @njit(nogil=True, fastmath=MATHS)
 def _sums(
-    e: Floats,
-    row: Floats,
-    sums: Floats,
+    e: AnyFloats,
+    row: AnyFloats,
+    sums: AnyFloats,
     g: np.uint64,
     o: np.uint64,
     r: tuple[np.floating, ...],
@@ -91,13 +91,13 @@ def _sums(
 
 @njit(nogil=True, fastmath=MATHS)
 def _many(
-    e: Floats,
-    u: Floats,
-    row: Floats,
-    sums: Floats,
+    e: AnyFloats,
+    u: AnyFloats,
+    row: AnyFloats,
+    sums: AnyFloats,
     at: np.uint64,
     u_at: np.uint64,
-    values: Floats,
+    values: AnyFloats,
     straight: np.floating,
     r: tuple[np.floating, ...],
     k: Factors,
@@ -119,9 +119,9 @@ def _many(
 
 @njit(nogil=True, fastmath=MATHS)
 def _alone(
-    e: Floats,
-    u: Floats,
-    row: Floats,
+    e: AnyFloats,
+    u: AnyFloats,
+    row: AnyFloats,
     at: np.uint64,
     u_at: np.uint64,
     n: tuple[np.floating, ...],
@@ -153,14 +153,14 @@ def _alone(
 
 @njit(nogil=True, fastmath=MATHS)
 def _own(
-    e: Floats,
+    e: AnyFloats,
     at: np.uint64,
-    values: Floats,
+    values: AnyFloats,
     z: np.floating,
     r: tuple[np.floating, ...],
     k: Factors,
     shape: Shape,
-    out: Floats,
+    out: AnyFloats,
 ) -> None:
     """Step a neuron's A_log (one a state) and D in one sequence; add the gradients to out [N + 1]."""
     error, keep, slope = r
@@ -174,7 +174,7 @@ def _own(
 
 
 @njit(nogil=True, error_model="numpy")
-def _sigmoid(d: Floats, out: Floats) -> None:
+def _sigmoid(d: AnyFloats, out: AnyFloats) -> None:
     """Fill [B, H]."""
     for i in range(d.shape[0]):
         if out.itemsize == 4:
@@ -191,12 +191,12 @@ def _sigmoid(d: Floats, out: Floats) -> None:
 
 @njit(nogil=True, fastmath=MATHS)
 def _values(
-    given: tuple[Floats, ...],
-    own: tuple[Floats, ...],
-    rate: Floats,
+    given: tuple[AnyFloats, ...],
+    own: tuple[AnyFloats, ...],
+    rate: AnyFloats,
     zoh: bool,
     gain: np.floating,
-) -> Floats:
+) -> AnyFloats:
     """Return [H, B, N, 7]: Abar, what an input adds to x by W_in, W_delta and W_b, c, x, what A_log adds to x."""
     abar, to_x, x_old, x_new, b, c = given
     delta, zs, d = own
@@ -218,19 +218,19 @@ def _values(
 
 @njit(cache=True, nogil=True, fastmath=MATHS)
 def packed_s6_step(
-    e: Floats,  # synapses, flat, updated
-    own: Floats,  # neurons, flat, updated
-    u: Floats,  # [B, M]
-    given: tuple[Floats, ...],  # Abar, G, x_old, x_new: [B, H, N]; b, c: [B, N]
-    neurons: tuple[Floats, ...],  # Delta, z, d, dL/df, dV/dV-, what the trace of V- adds to E^f: [B, H]
-    rate: Floats,  # [H, N] exp(A_log)
-    direct: Floats,  # [H]
-    consts: Floats,  # [9]: as in `packed_kernels.packed_step`
+    e: AnyFloats,  # synapses, flat, updated
+    own: AnyFloats,  # neurons, flat, updated
+    u: AnyFloats,  # [B, M]
+    given: tuple[AnyFloats, ...],  # Abar, G, x_old, x_new: [B, H, N]; b, c: [B, N]
+    neurons: tuple[AnyFloats, ...],  # Delta, z, d, dL/df, dV/dV-, what the trace of V- adds to E^f: [B, H]
+    rate: AnyFloats,  # [H, N] exp(A_log)
+    direct: AnyFloats,  # [H]
+    consts: AnyFloats,  # [9]: as in `packed_kernels.packed_step`
     zoh: bool,
     shape: Shape,  # a tuple, one entry per word of y.. f
-    rows: Floats,  # [2, H, M1] gradients of W_in, W_delta with their biases, overwritten
-    shared: Floats,  # [N, 2, M1] gradients of W_b, W_c with their biases, overwritten
-    single: Floats,  # [H, N + 1] gradients of A_log, D, overwritten
+    rows: AnyFloats,  # [2, H, M1] gradients of W_in, W_delta with their biases, overwritten
+    shared: AnyFloats,  # [N, 2, M1] gradients of W_b, W_c with their biases, overwritten
+    single: AnyFloats,  # [H, N + 1] gradients of A_log, D, overwritten
 ) -> None:
     """Move all traces of a layer by one step and take the step's gradient."""
     batch, fan_in = u.shape

@@ -8,7 +8,6 @@ call after another and are its twin in the tests.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
 from bimhw.learning.forms.kernels import adam_step
@@ -35,9 +34,8 @@ from bimhw.models.bim.lanes import (
     store,
     take,
 )
-from bimhw.models.bim.loops import Array, Number, Words
-
-I64 = npt.NDArray[np.int64]
+from bimhw.models.bim.loops import Number, Words
+from simulator.base.arrays import I64, Array, Floats
 
 # the values of a step as `packed_step` takes them: first those that the neurons give, then ports and error
 _GIVEN = 11
@@ -169,13 +167,13 @@ def learn_stretch(
     bias_gradient: Array,
     vectors: Words,  # values, gradient, both moments: each [P]
     adam: tuple[float, float, float, int],  # both decays, eps, updates before
-    rates: npt.NDArray[np.float64],  # [T] learning rates
+    rates: Floats,  # [T] learning rates
     limit: float,  # A_log stays in [-limit, limit]
     consts: Array,  # as in `packed_step`
     flags: tuple[bool, ...],
     rest: int,  # refractory steps
     shape: Shape,
-    losses: npt.NDArray[np.float64],  # [T] out
+    losses: Floats,  # [T] out
 ) -> None:
     """Learn all steps."""
     batch, hidden, fan_in, psp = x.shape[1], len(own[0]), weights[0].shape[1], len(shape) - 2

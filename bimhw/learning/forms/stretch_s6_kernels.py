@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
 from bimhw.learning.forms.kernels import adam_step
 from bimhw.learning.forms.packed_kernels import Shape
 from bimhw.learning.forms.s6_kernels import packed_s6_step
-from bimhw.learning.forms.stretch_kernels import I64, delayed, project, readout
+from bimhw.learning.forms.stretch_kernels import delayed, project, readout
 from bimhw.models.bim.elementary import exp_below, log1p_unit
 from bimhw.models.bim.lanes import FEATURE, FREE, ROWS, V_PRE, S, U, W, fire, load, put, respond, store, take
-from bimhw.models.bim.loops import Array, Words
+from bimhw.models.bim.loops import Words
+from simulator.base.arrays import I64, Array, Floats
 
 # values of a step [B, H]; of each state [B, H, N]; parameters in the order of the arguments
 _DELTA, _Z, _D, _ERROR, _KEEP, _SLOPE, _Q, _V_PRE, _S, _FREE = range(10)
@@ -102,13 +102,13 @@ def learn_stretch_s6(
     bias_gradient: Array,
     vectors: Words,
     adam: tuple[float, float, float, int],
-    rates: npt.NDArray[np.float64],
+    rates: Floats,
     limit: float,
     consts: Array,
     flags: tuple[bool, ...],
     rest: int,
     shape: Shape,
-    losses: npt.NDArray[np.float64],
+    losses: Floats,
     zoh: bool,
 ) -> None:
     """Learn all steps."""

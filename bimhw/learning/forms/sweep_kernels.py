@@ -7,7 +7,8 @@ from numba import njit
 
 from bimhw.models.bim.elementary import exp_below, exp_below_single
 from bimhw.models.bim.lanes import U, W, put, take
-from bimhw.models.bim.loops import Array, Words
+from bimhw.models.bim.loops import Words
+from simulator.base.arrays import Array
 
 PSP_CODE = {"delta": 0, "exp": 1, "alpha": 2}
 

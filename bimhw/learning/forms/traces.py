@@ -13,10 +13,7 @@ Equations: docs/bim.md, section RTRL.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -24,6 +21,7 @@ from bimhw.models.bim.cell import LayerState, Record, surrogate
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.loops import widened
 from bimhw.models.bim.net import BimLayer
+from simulator.base.arrays import Array
 from simulator.neurons.psp import PspConstants
 
 _TRACES = ("ex", "er", "ei", "ev", "ef", "ea")
@@ -201,7 +199,7 @@ def filter_decay(layer: BimLayer, own: float | None = None) -> float:
     return layer.config.k_membrane if membrane else layer.config.k_o if own is None else own
 
 
-def kernel_constants(layer: BimLayer, own_decay: float | None = None) -> npt.NDArray[Any]:
+def kernel_constants(layer: BimLayer, own_decay: float | None = None) -> Array:
     """Return kap, rho, P_VI, P_Vr, b, c, the decay of `filter_decay`, theta, surrogate width, in the type of the weights."""
     k, config = layer.constants, layer.config
     decay = filter_decay(layer, own_decay)

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating]
+from simulator.base.arrays import AnyFloats
+
 Prefix = tuple[int, ...]
 _FAR = 12.0  # nats below the best symbol of a step at which a symbol is left out
 
@@ -35,16 +35,16 @@ class NGram:
             for at, symbol in enumerate(text):
                 for length in range(min(order - 1, at) + 1):
                     self._counts[tuple(text[at - length : at])][symbol] += 1
-        self._made: dict[Prefix, Floats] = {}
+        self._made: dict[Prefix, AnyFloats] = {}
 
-    def log_p(self, history: Prefix) -> Floats:
+    def log_p(self, history: Prefix) -> AnyFloats:
         """Return log p [V] of the next symbol."""
         recent = history[max(len(history) - self.order + 1, 0) :]
         if recent not in self._made:
             self._made[recent] = np.log(self._p(recent))
         return self._made[recent]
 
-    def _p(self, history: Prefix) -> Floats:
+    def _p(self, history: Prefix) -> AnyFloats:
         shorter = self._p(history[1:]) if history else np.full(self.symbols, 1.0 / self.symbols)
         seen = self._counts.get(history)
         if seen is None:
@@ -63,7 +63,7 @@ class Beam(NamedTuple):
     bonus: float
 
 
-def beam_search(log_p: Floats, blank: int, beam: Beam) -> list[int]:
+def beam_search(log_p: AnyFloats, blank: int, beam: Beam) -> list[int]:
     """Return the string of the best score.
 
     Args:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.special import log_softmax
 from torch import Tensor, nn
@@ -30,17 +29,18 @@ from bimhw.learning.rules.registry import learning_rule
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.updater import make_pruning
 from bimhw.models.bim.net import BimNet
-from bimhw.tasks.features.audio import Floats, FrontEnd
+from bimhw.tasks.features.audio import FrontEnd
 from bimhw.tasks.features.encoders import graded
 from bimhw.tasks.metrics import WordErrors
 from bimhw.tasks.sources.connected import BLANK, DigitStrings, best_path, digit_errors, digit_strings
 from bimhw.tasks.sources.fsdd import SpokenDigits
+from simulator.base.arrays import F32, I64, AnyFloats, Floats
 from simulator.base.errors import InputError
 
 SYMBOLS = BLANK + 1
 AnyLoop = Loop[Any]
 StringLoss = Literal["ctc", "steps"]
-Targets = Sequence[npt.NDArray[np.int64]]
+Targets = Sequence[I64]
 
 
 class CtcSettings(TrainSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -89,9 +89,9 @@ class CtcSettings(TrainSettings, frozen=True, forbid_unknown_fields=True, kw_onl
 class Strings:
     """Strings as graded spikes [T_i, 2 bands], their digits [n, 5], and what is said at each step [T_i] (`step_labels`)."""
 
-    inputs: tuple[Floats, ...]
-    digits: npt.NDArray[np.int64]
-    labels: tuple[npt.NDArray[np.int64], ...]
+    inputs: tuple[F32, ...]
+    digits: I64
+    labels: tuple[I64, ...]
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class StringSets:
     def epoch(self, by_step: bool) -> Read:
         """Return what reads the inputs and symbols of an epoch (from 1): labels of each step, or the digits."""
 
-        def read(number: int) -> tuple[Sequence[Floats], Targets]:
+        def read(number: int) -> tuple[Sequence[F32], Targets]:
             part = self.train[number - 1]
             return part.inputs, part.labels if by_step else tuple(part.digits)
 
@@ -160,9 +160,7 @@ def string_drawer(
     return (lambda epoch: steps(first if epoch == 0 else drawn(epoch))), steps(test)
 
 
-def step_labels(
-    steps: int, digits: npt.NDArray[np.int64], spans: npt.NDArray[np.int64], front: FrontEnd
-) -> npt.NDArray[np.int64]:
+def step_labels(steps: int, digits: I64, spans: I64, front: FrontEnd) -> I64:
     """Return labels [steps]: the digit from the middle of its sound until 50 ms after it, else the blank.
 
     Args:
@@ -241,7 +239,7 @@ class Ctc:
         raise InputError("objective ctc", "needs whole sequences before its first gradient", "Take rule ctc")
 
 
-Read = Callable[[int], tuple[Sequence[Floats], Targets]]  # an epoch's inputs [T_i, M] and symbols
+Read = Callable[[int], tuple[Sequence[F32], Targets]]  # an epoch's inputs [T_i, M] and symbols
 
 
 class StringBatches:
@@ -296,7 +294,7 @@ def strings_by_autograd(
 @torch.no_grad()
 def decode(
     forward: Forward,
-    frames: Sequence[Floats],
+    frames: Sequence[F32],
     smooth: int = 1,
     batch: int = 64,
     blank: int = BLANK,
@@ -312,12 +310,12 @@ def decode(
     return found
 
 
-def moving_mean(x: npt.NDArray[np.floating], length: int) -> npt.NDArray[np.float64]:
+def moving_mean(x: AnyFloats, length: int) -> Floats:
     """Return [T, C]: mean over the last `length` steps, at the beginning over those there are."""
     total = np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(x, 0, dtype=np.float64)])
     at = np.arange(1, len(x) + 1)
     from_ = np.maximum(at - length, 0)
-    mean: npt.NDArray[np.float64] = (total[at] - total[from_]) / (at - from_)[:, None]
+    mean: Floats = (total[at] - total[from_]) / (at - from_)[:, None]
     return mean
 
 
@@ -326,13 +324,13 @@ def padded_labels(labels: Targets, blank: int = BLANK) -> Tensor:
     return nn.utils.rnn.pad_sequence([torch.from_numpy(y) for y in labels], padding_value=blank)
 
 
-def padded(frames: Sequence[Floats]) -> tuple[Tensor, Tensor]:
+def padded(frames: Sequence[F32]) -> tuple[Tensor, Tensor]:
     """Pad with zeros at the end, [T, B, M]; return also the lengths [B]."""
     x = nn.utils.rnn.pad_sequence([torch.from_numpy(f) for f in frames])
     return x, torch.tensor([len(f) for f in frames])
 
 
-def pairs(frames: Floats) -> Floats:
+def pairs(frames: F32) -> F32:
     """Join two frames side by side as one step."""
     even = frames[: len(frames) // 2 * 2]
     return np.ascontiguousarray(even.reshape(len(even) // 2, -1))

@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import NamedTuple, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.learning.objectives.ctc import CtcSettings, Targets, pairs
-from bimhw.tasks.features.audio import Floats
 from bimhw.tasks.features.encoders import payloads
 from bimhw.tasks.sources.librispeech import FRONT, Utterance
 from bimhw.tasks.sources.sequences import INPUT_SCALE
+from simulator.base.arrays import F32, I8, I64, Floats
 from simulator.base.errors import InputError
 
 _POOL = 32  # batches that are sorted by length together
 
 
-def by_length(lengths: npt.NDArray[np.int64], batch: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+def by_length(lengths: I64, batch: int, rng: np.random.Generator) -> I64:
     """Return a random order whose batches hold sequences of similar length: pools of 32 batches sorted, batches shuffled."""
     order = rng.permutation(len(lengths))
     pools = [order[at : at + _POOL * batch] for at in range(0, len(order), _POOL * batch)]
@@ -32,8 +31,8 @@ def by_length(lengths: npt.NDArray[np.int64], batch: int, rng: np.random.Generat
 class Scale(NamedTuple):
     """Mean and standard deviation of each band over the training utterances."""
 
-    mean: npt.NDArray[np.float64]
-    deviation: npt.NDArray[np.float64]
+    mean: Floats
+    deviation: Floats
 
 
 KEPT_BYTES = 2**31  # of inputs: 180 hours of speech
@@ -44,9 +43,9 @@ class Kept:
 
     def __init__(self, limit: int = KEPT_BYTES) -> None:
         self.left = limit
-        self._of: dict[Path, npt.NDArray[np.int8]] = {}
+        self._of: dict[Path, I8] = {}
 
-    def payloads(self, utterance: Utterance, scale: Scale) -> npt.NDArray[np.int8]:
+    def payloads(self, utterance: Utterance, scale: Scale) -> I8:
         """Return the payloads of an utterance, kept or made."""
         found = self._of.get(utterance.file)
         if found is None:
@@ -57,7 +56,7 @@ class Kept:
         return found
 
 
-class Spelt(Sequence[Floats]):
+class Spelt(Sequence[F32]):
     """The inputs [T_i, 2 bands] of utterances, made when they are first asked for, so that any number of hours can be learnt.
 
     Args:
@@ -73,19 +72,19 @@ class Spelt(Sequence[Floats]):
         return len(self.utterances)
 
     @overload
-    def __getitem__(self, index: int) -> Floats: ...
+    def __getitem__(self, index: int) -> F32: ...
     @overload
-    def __getitem__(self, index: slice) -> list[Floats]: ...
-    def __getitem__(self, index: int | slice) -> Floats | list[Floats]:
+    def __getitem__(self, index: slice) -> list[F32]: ...
+    def __getitem__(self, index: int | slice) -> F32 | list[F32]:
         if isinstance(index, slice):
             return [self._inputs(u) for u in self.utterances[index]]
         return self._inputs(self.utterances[index])
 
-    def _inputs(self, utterance: Utterance) -> Floats:
+    def _inputs(self, utterance: Utterance) -> F32:
         return pairs(np.float32(INPUT_SCALE) * self.kept.payloads(utterance, self.scale))
 
 
-def first_pass(utterances: Sequence[Utterance]) -> tuple[Scale, npt.NDArray[np.int64]]:
+def first_pass(utterances: Sequence[Utterance]) -> tuple[Scale, I64]:
     """Return the scale of the bands, and the frames of each utterance.
 
     Raises:
@@ -113,12 +112,12 @@ def shuffled(
     scale: Scale,
     kept: Kept,
     symbols: Targets,
-    lengths: npt.NDArray[np.int64],
+    lengths: I64,
     settings: CtcSettings,
-) -> Callable[[int], tuple[Sequence[Floats], Targets]]:
+) -> Callable[[int], tuple[Sequence[F32], Targets]]:
     """Return what reads the inputs and symbols of an epoch, in an order of `by_length`."""
 
-    def read(epoch: int) -> tuple[Sequence[Floats], Targets]:
+    def read(epoch: int) -> tuple[Sequence[F32], Targets]:
         order = by_length(lengths, settings.batch, np.random.default_rng((settings.seed, epoch - 1)))
         return Spelt([utterances[i] for i in order], scale, kept), [symbols[i] for i in order]
 

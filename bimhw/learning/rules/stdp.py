@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from simulator.base.arrays import Floats
 from simulator.base.errors import InputError
 
 
@@ -51,7 +52,7 @@ class StdpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         plus, minus = self.decays
         return msgspec.structs.replace(self, a_minus=self.a_plus * (1 - minus) / (minus * (1 - plus)))
 
-    def window(self, lag: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def window(self, lag: npt.ArrayLike) -> Floats:
         """Return W(t_post - t_pre)."""
         d = np.asarray(lag, dtype=np.float64)
         late = self.a_plus * np.exp(-np.maximum(d, 0) / self.tau_plus)

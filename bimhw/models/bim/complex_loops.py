@@ -14,15 +14,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from numba import njit
 from torch import Tensor
 
 from bimhw.models.bim.cell import decays
 from bimhw.models.bim.loops import call_kernel, check_first_order
-
-Array = npt.NDArray[np.float64]  # or float32
+from simulator.base.arrays import AnyFloats
 
 
 class ComplexScan(torch.autograd.Function):
@@ -58,16 +56,16 @@ class ComplexScan(torch.autograd.Function):
 
 @njit(cache=True, nogil=True)
 def _forward(
-    abar: Array,
-    gain: Array,
-    z: Array,
-    c: Array,  # [T, B, H]
-    direct: Array,
-    omega: Array,
-    c_re: Array,
-    c_im: Array,  # [H]
-    x: Array,  # [T + 1, B, H, 2]
-    q: Array,  # [T, B, H] out
+    abar: AnyFloats,
+    gain: AnyFloats,
+    z: AnyFloats,
+    c: AnyFloats,  # [T, B, H]
+    direct: AnyFloats,
+    omega: AnyFloats,
+    c_re: AnyFloats,
+    c_im: AnyFloats,  # [H]
+    x: AnyFloats,  # [T + 1, B, H, 2]
+    q: AnyFloats,  # [T, B, H] out
 ) -> None:
     cos, sin = np.cos(omega), np.sin(omega)
     for t in range(z.shape[0]):
@@ -83,26 +81,26 @@ def _forward(
 @njit(cache=True, nogil=True)
 def _backward(
     variance: bool,
-    delta: Array,
-    abar: Array,
-    gain: Array,
-    z: Array,
-    c: Array,  # [T, B, H]
-    direct: Array,
-    omega: Array,
-    c_re: Array,
-    c_im: Array,  # [H]
-    x: Array,  # [T + 1, B, H, 2]
-    g_q: Array,  # [T, B, H]
-    l_z: Array,
-    l_exponent: Array,
-    l_c: Array,  # [T, B, H] out
-    l_rate: Array,
-    l_direct: Array,
-    l_omega: Array,
-    l_re: Array,
-    l_im: Array,  # [H] out
-    lam: Array,  # [B, H, 2] dL/dx after the last step in, before the first out
+    delta: AnyFloats,
+    abar: AnyFloats,
+    gain: AnyFloats,
+    z: AnyFloats,
+    c: AnyFloats,  # [T, B, H]
+    direct: AnyFloats,
+    omega: AnyFloats,
+    c_re: AnyFloats,
+    c_im: AnyFloats,  # [H]
+    x: AnyFloats,  # [T + 1, B, H, 2]
+    g_q: AnyFloats,  # [T, B, H]
+    l_z: AnyFloats,
+    l_exponent: AnyFloats,
+    l_c: AnyFloats,  # [T, B, H] out
+    l_rate: AnyFloats,
+    l_direct: AnyFloats,
+    l_omega: AnyFloats,
+    l_re: AnyFloats,
+    l_im: AnyFloats,  # [H] out
+    lam: AnyFloats,  # [B, H, 2] dL/dx after the last step in, before the first out
 ) -> None:
     cos, sin, zero = np.cos(omega), np.sin(omega), z.dtype.type(0)
     for t in range(z.shape[0] - 1, -1, -1):

@@ -22,7 +22,6 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -30,10 +29,10 @@ from torch.nn import functional
 from bimhw.models.bim.cell import Drive, LayerState, Record, decays, membrane_step
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.loops import takes_loops
+from simulator.base.arrays import Floats
 from simulator.neurons.psp import PspConstants
 
 MOMENTUM, EPSILON = 0.05, 1e-5  # of the norm's running averages, and below its root
-Floats = npt.NDArray[np.float64]
 
 
 class Layer(Protocol):

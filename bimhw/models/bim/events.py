@@ -13,7 +13,8 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from bimhw.models.bim.loops import Array, Words, call_kernel, check_first_order
+from bimhw.models.bim.loops import Words, call_kernel, check_first_order
+from simulator.base.arrays import Array
 
 FEW = 16
 

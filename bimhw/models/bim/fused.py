@@ -33,7 +33,8 @@ from bimhw.models.bim.lanes import (
     store,
     take,
 )
-from bimhw.models.bim.loops import Array, Words, call_kernel
+from bimhw.models.bim.loops import Words, call_kernel
+from simulator.base.arrays import Array
 from simulator.neurons.psp import PspConstants
 
 _PSP = {"delta": 0, "exp": 1, "alpha": 2}

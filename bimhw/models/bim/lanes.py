@@ -11,7 +11,8 @@ import numpy as np
 from numba import njit
 
 from bimhw.models.bim.elementary import exp_below, exp_below_single, log1p_unit, log1p_unit_single
-from bimhw.models.bim.loops import Array, Words
+from bimhw.models.bim.loops import Words
+from simulator.base.arrays import Array
 
 W = 32
 U = np.uint64  # signed indices would be checked for being negative, which stops vectorisation

@@ -7,14 +7,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from bimhw.models.bim.config import BimConfig
+from simulator.base.arrays import Array
 from simulator.base.errors import InputError
 
-Array = npt.NDArray[Any]  # of single or double precision, or of whole numbers
 Words = tuple[Array, ...]
 Number = Any  # a scalar of either precision; numba takes its type from the argument
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Bools = npt.NDArray[np.bool_]
+from simulator.base.arrays import I64, Bools
 
 
-def phrases(trains: Bools) -> npt.NDArray[np.int64]:
+def phrases(trains: Bools) -> I64:
     """Return the phrases so far, the open one included, [T, ...] of trains [T, ...]."""
     steps, *rest = trains.shape
     past = trains.reshape(steps, -1)

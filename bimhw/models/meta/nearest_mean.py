@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from bimhw.models.meta.complexity import Bools, phrases
+from bimhw.models.meta.complexity import phrases
 from bimhw.models.meta.net import MetaNet
+from simulator.base.arrays import I64, AnyInts, Bools
 from simulator.base.errors import InputError
 
 
-def complexity_readout(net: MetaNet, x: npt.NDArray[np.integer], y: npt.NDArray[np.int64], decision: Bools) -> MetaNet:
+def complexity_readout(net: MetaNet, x: AnyInts, y: I64, decision: Bools) -> MetaNet:
     """Return the network with the readout ``lz76``, fitted to samples: its hidden layers stay as they are.
 
     Args:

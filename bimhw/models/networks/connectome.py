@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping.network import Network
+from simulator.base.arrays import I32, I64, Array
 from simulator.base.errors import InputError, MissingExtraError
 from simulator.base.host_memory import check_memory
 from simulator.base.names import INPUT_MODEL
@@ -34,9 +35,8 @@ from simulator.program.blocks import in_blocks
 from simulator.program.graph import Population, Projection
 from simulator.program.spikes import SpikeTrain
 
-I64 = npt.NDArray[np.int64]
 Texts = npt.NDArray[np.str_]
-Column = npt.NDArray[Any]  # of one kind of whole numbers, or of text
+Column = Array  # of one kind of whole numbers, or of text
 
 # names of each column in the public tables
 _COLUMNS = {
@@ -281,7 +281,7 @@ def _parts(source: I64, target: I64, weight: I64, n: int, delay: int) -> tuple[P
     return tuple(parts)
 
 
-def _parameters(step_ms: float) -> dict[str, npt.NDArray[np.int32]]:
+def _parameters(step_ms: float) -> dict[str, I32]:
     """Return decays, and the threshold in the unit in which a synapse's potential has its area."""
     keep = round(_FRACTION * np.exp(-step_ms / _TAU_S_MS)) / _FRACTION
     leak = round(_FRACTION * -np.expm1(-step_ms / _TAU_M_MS)) / _FRACTION

@@ -11,11 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.neurons.izhikevich_fine import ONE, RATE_FRAC
-
-F64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -37,12 +35,12 @@ class FiringPattern:
     constants: tuple[float, float, float, float]
     span_ms: float
     v_mv: float
-    current: Callable[[F64], F64]
+    current: Callable[[Floats], Floats]
     dt_ms: float = 0.25
     u_mv: float | None = None
     changed: dict[str, float] = field(default_factory=dict)
 
-    def currents(self) -> F64:
+    def currents(self) -> Floats:
         """Return I at every step, [T], mV/ms, in whole 1/65536."""
         at = np.asarray(np.arange(round(self.span_ms / self.dt_ms)) * self.dt_ms, np.float64)
         return np.asarray(np.round(self.current(at) * ONE) / ONE, np.float64)
@@ -68,10 +66,10 @@ class FiringPattern:
         return out | {"a": float(round(a * self.dt_ms * 2**RATE_FRAC)), "decays": self.changed.get("decays", 1.0)}
 
 
-def _steps(*parts: tuple[float, float, float], rest: float = 0.0) -> Callable[[F64], F64]:
+def _steps(*parts: tuple[float, float, float], rest: float = 0.0) -> Callable[[Floats], Floats]:
     """Return a current that is `value` between two times, for (begin, end, value), and `rest` elsewhere."""
 
-    def current(t: F64) -> F64:
+    def current(t: Floats) -> Floats:
         out = np.full(t.shape, rest)
         for begin, end, value in parts:
             out[(t > begin) & (t < end)] = value
@@ -80,11 +78,11 @@ def _steps(*parts: tuple[float, float, float], rest: float = 0.0) -> Callable[[F
     return current
 
 
-def _ramp(begin: float, slope: float, rest: float = 0.0) -> Callable[[F64], F64]:
+def _ramp(begin: float, slope: float, rest: float = 0.0) -> Callable[[Floats], Floats]:
     return lambda t: rest + np.where(t > begin, slope * (t - begin), 0.0)
 
 
-def _accommodation(t: F64) -> F64:
+def _accommodation(t: Floats) -> Floats:
     slow, fast = np.where(t < 200, t / 25, 0.0), (t >= 300) & (t < 312.5)
     return np.where(fast, (t - 300) / 12.5 * 4, slow)
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from mapping.network import Network
+from simulator.base.arrays import I32, I64
 from simulator.base.errors import FitError, InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
@@ -25,7 +25,6 @@ from simulator.neurons.readout_li import LEAK_FRAC
 from simulator.program.graph import Population, Projection
 from simulator.program.program import HOST
 
-I64 = npt.NDArray[np.int64]
 INPUT, GRID, READOUT, NEIGHBOURS = "input", "grid", "readout", "grid.neighbours"
 _EXPONENT, _BITS = 6, 8  # a weight of 1 is 64 / 256 mV/ms
 _WORD = 127
@@ -122,7 +121,7 @@ def gain_grid(shape: GainShape | None = None, chip: Chip | str = "generic", *, s
     return Network("integer", populations, projections, meta, core=_cores(s, target))
 
 
-def _words(values: dict[str, int]) -> dict[str, npt.NDArray[np.int32]]:
+def _words(values: dict[str, int]) -> dict[str, I32]:
     return {name: np.asarray(value, np.int32) for name, value in values.items()}
 
 
@@ -153,7 +152,7 @@ def _sparse(name: str, source: str, target: str, sources: int, pairs: I64, weigh
     )  # fmt: skip
 
 
-def _cores(s: GainShape, chip: Chip) -> npt.NDArray[np.int32]:
+def _cores(s: GainShape, chip: Chip) -> I32:
     t = chip.topology
     if s.tile_columns > t.width or s.tile_rows > t.height:
         raise FitError(

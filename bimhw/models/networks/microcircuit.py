@@ -24,10 +24,10 @@ from typing import Literal
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.models.networks import microcircuit_tables as published
 from mapping.network import Network
+from simulator.base.arrays import I8, I32, I64, AnyInts, Bools
 from simulator.base.errors import InputError
 from simulator.base.host_memory import check_memory
 from simulator.base.names import INPUT_MODEL
@@ -36,8 +36,6 @@ from simulator.program.graph import Population, Projection
 from simulator.program.spikes import SpikeTrain
 
 Background = Literal["poisson", "dc"]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
 
 STEP_MS = 0.1
 MAX_DELAY = 62
@@ -265,7 +263,7 @@ def _projection(
     return with_short_pointers(made)
 
 
-def _weights(count: int, mean: float, rng: np.random.Generator, at_once: int = 1 << 20) -> npt.NDArray[np.int8]:
+def _weights(count: int, mean: float, rng: np.random.Generator, at_once: int = 1 << 20) -> I8:
     out = np.empty(count, np.int8)
     for lo in range(0, count, at_once):
         part = rng.standard_normal(min(at_once, count - lo), np.float32)
@@ -275,9 +273,7 @@ def _weights(count: int, mean: float, rng: np.random.Generator, at_once: int = 1
 
 
 @numba.njit(cache=True, nogil=True)
-def _merge(
-    ptr: I64, targets: npt.NDArray[np.integer], weights: npt.NDArray[np.int8], total: I32, met: npt.NDArray[np.bool_]
-) -> I64:
+def _merge(ptr: I64, targets: AnyInts, weights: I8, total: I32, met: Bools) -> I64:
     """Sort each row by target and add up the weights of equal ones, in place; returns the new row pointers."""
     out, at = np.zeros(ptr.size, np.int64), 0
     for row in range(ptr.size - 1):

@@ -7,7 +7,8 @@ and `RATES` are those of the reference implementation (INM-6/microcircuit-PD14-m
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+
+from simulator.base.arrays import I64, Floats
 
 POPULATIONS = ("L23E", "L23I", "L4E", "L4I", "L5E", "L5I", "L6E", "L6I")
 SIZES = np.array([20_683, 5_834, 21_915, 5_479, 4_850, 1_065, 14_395, 2_948])
@@ -48,11 +49,11 @@ EXTERNAL_RATE_HZ = 8.0
 RATES = np.array([0.903, 2.965, 4.414, 5.876, 7.569, 8.633, 1.105, 7.829])  # spikes a second and neuron
 
 
-def synapse_numbers() -> npt.NDArray[np.int64]:
+def synapse_numbers() -> I64:
     """Return the synapses of each pair of populations, [target, source]; two neurons may share several.
 
     K = log(1 - p) / log(1 - 1 / (n_target n_source)) random pairs connect two given neurons with the probability p.
     """
     pairs = SIZES[:, None] * SIZES.astype(np.float64)
-    numbers: npt.NDArray[np.float64] = np.log1p(-PROBABILITIES) / np.log1p(-1 / pairs)
+    numbers: Floats = np.log1p(-PROBABILITIES) / np.log1p(-1 / pairs)
     return numbers.astype(np.int64)

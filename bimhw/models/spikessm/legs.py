@@ -16,8 +16,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.arrays import Floats
+
 Complex = npt.NDArray[np.complex128]
-Floats = npt.NDArray[np.float64]
 
 
 class Legs(NamedTuple):

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -26,6 +25,7 @@ from bimhw.studies.baselines.models import Sequencer, build, count
 from bimhw.tasks.base import Task
 from bimhw.tasks.metrics import decisions, figures_of
 from bimhw.tasks.sources.text import Corpus, language_metrics
+from simulator.base.arrays import F32, I32
 from simulator.base.errors import InputError
 
 
@@ -92,7 +92,7 @@ def fit_task(name: str, task: Task, settings: FitSettings, device: str = "cpu") 
 
 
 @torch.no_grad()
-def decide(model: Sequencer, task: Task) -> tuple[npt.NDArray[np.float32], float | None]:
+def decide(model: Sequencer, task: Task) -> tuple[F32, float | None]:
     """Return mean logits over the deciding steps [n, C] of the test split, and the spike rate of a spiking model."""
     decision, scores, rates = torch.from_numpy(task.decision_steps), [], []
     for start in range(0, len(task.test), 512):
@@ -155,7 +155,7 @@ WINDOWS = 64  # at once
 
 
 @torch.no_grad()
-def score_windows(model: Sequencer, ids: npt.NDArray[np.int32], n_symbols: int, window: int) -> tuple[float, int]:
+def score_windows(model: Sequencer, ids: I32, n_symbols: int, window: int) -> tuple[float, int]:
     """Score windows that overlap by half, the later half scored: each symbol has half a window before it; (nats, symbols)."""
     half = window // 2
     starts = np.arange(0, len(ids) - window - 1, half)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.base import Split, Task
 from bimhw.tasks.metrics import decisions, figures_of
+from simulator.base.arrays import I64, Floats
 
 _STRENGTHS = (0.001, 0.01, 0.1)  # C, the inverse of the regularisation
 
@@ -39,7 +39,7 @@ def fit_linear(task: Task, tuned: bool = True) -> dict[str, float | None]:
     }
 
 
-def _scores(task: Task, strength: float) -> npt.NDArray[np.float64]:
+def _scores(task: Task, strength: float) -> Floats:
     """Fit on the training split; return scores [n, C] of the test split, highest for the class that is chosen."""
     if task.several:
         return np.stack([_margins(task, task.train.y[:, k], strength)[:, 1] for k in range(task.n_classes)], 1)
@@ -48,7 +48,7 @@ def _scores(task: Task, strength: float) -> npt.NDArray[np.float64]:
     return found
 
 
-def _margins(task: Task, y: npt.NDArray[np.int64], strength: float) -> npt.NDArray[np.float64]:
+def _margins(task: Task, y: I64, strength: float) -> Floats:
     """Return decision values [n, labels in y], of two labels of opposite sign; a label without another decides always."""
     from sklearn.linear_model import LogisticRegression
 
@@ -62,9 +62,9 @@ def _margins(task: Task, y: npt.NDArray[np.int64], strength: float) -> npt.NDArr
     return np.asarray(both, np.float64)
 
 
-def _flat(task: Task, split: Split) -> npt.NDArray[np.float64]:
+def _flat(task: Task, split: Split) -> Floats:
     return np.asarray(split.x.reshape(len(split), -1) * task.input_scale, np.float64)
 
 
-def _accuracy(scores: npt.NDArray[np.float64], y: npt.NDArray[np.int64]) -> float:
+def _accuracy(scores: Floats, y: I64) -> float:
     return float((decisions(scores, y) == y).mean())

@@ -8,14 +8,14 @@ J. Goodman, Computer Speech & Language 13 (1999) 359.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64, AnyInts, Floats
 from simulator.base.errors import InputError
 
-Ids = npt.NDArray[np.integer]
+Ids = AnyInts
 
 
-def witten_bell_nll(train: Ids, test: Ids, n_symbols: int, order: int) -> npt.NDArray[np.float64]:
+def witten_bell_nll(train: Ids, test: Ids, n_symbols: int, order: int) -> Floats:
     """Return the nats of every test symbol under the n-gram of `order` (order n looks at n - 1 symbols).
 
     Args:
@@ -46,10 +46,10 @@ def _deepen(
     train: Ids,
     test: Ids,
     n_symbols: int,
-    p: npt.NDArray[np.float64],
-    train_context: npt.NDArray[np.int64],
-    test_context: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    p: Floats,
+    train_context: I64,
+    test_context: I64,
+) -> tuple[Floats, I64, I64]:
     """Add one symbol of context. A context is an index into the grams of one length below; -1 = not seen or not there."""
     there = train_context >= 0
     if not there.any():  # the train text is shorter than the context
@@ -73,13 +73,11 @@ def _deepen(
     return p, _shift(train_gram), _shift(gram)
 
 
-def _find(
-    grams: npt.NDArray[np.int64], context: npt.NDArray[np.int64], symbol: Ids, n_symbols: int
-) -> npt.NDArray[np.int64]:
+def _find(grams: I64, context: I64, symbol: Ids, n_symbols: int) -> I64:
     key = context * n_symbols + symbol
     at = np.minimum(np.searchsorted(grams, key), len(grams) - 1)
     return np.where((context >= 0) & (grams[at] == key), at, -1).astype(np.int64)
 
 
-def _shift(gram: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _shift(gram: I64) -> I64:
     return np.concatenate([np.full(1, -1, np.int64), gram[:-1]])

@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from bimhw.learning.forms.rtrl import RtrlLearner
@@ -20,9 +19,8 @@ from bimhw.learning.rules.stdp import StdpSettings
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from bimhw.tasks.base import Split, Task
+from simulator.base.arrays import I64, Floats
 from simulator.base.errors import InputError
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Curve:
     """An update against lag (t_post - t_pre), with its exponential fits (all lags >= 0, and from the peak)."""
 
     name: str
-    lags: npt.NDArray[np.int64]
+    lags: I64
     update: Floats
     fit: Fit
     from_peak: Fit
@@ -110,14 +108,14 @@ def pairing_config(psp: str = "alpha", tau_m: float = 5.0, tau_s: float = 2.0) -
     return BimConfig(n_in=1, hidden=(1,), n_out=2, **options)  # type: ignore[arg-type]
 
 
-def curve(name: str, lags: npt.NDArray[np.int64], update: Floats) -> Curve:
+def curve(name: str, lags: I64, update: Floats) -> Curve:
     """Return a curve with its fits over the lags >= 0."""
     later = lags >= 0
     peak = int(np.argmax(np.abs(update[later])))
     return Curve(name, lags, update, fit(lags[later], update[later], 0), fit(lags[later], update[later], peak))
 
 
-def fit(lags: npt.NDArray[np.int64], update: Floats, first: int) -> Fit:
+def fit(lags: I64, update: Floats, first: int) -> Fit:
     """Fit an exponential from lag index ``first``; tau infinite or negative where there is no decay."""
     use = (np.arange(len(lags)) >= first) & (np.abs(update) > 0)
     if use.sum() < 3:

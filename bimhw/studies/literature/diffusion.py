@@ -20,11 +20,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.base.errors import InputError
 
-F64 = npt.NDArray[np.float64]
 Pairing = Literal["naive", "paired"]
 
 
@@ -38,12 +37,12 @@ class Waves:
         cosine: of the two, by layer.
     """
 
-    waves: tuple[F64, ...]
-    backprop: tuple[F64, ...]
+    waves: tuple[Floats, ...]
+    backprop: tuple[Floats, ...]
     cosine: tuple[float, ...]
 
 
-def diffuse(weights: list[F64], inputs: F64, targets: F64, pairing: Pairing = "paired") -> Waves:
+def diffuse(weights: list[Floats], inputs: Floats, targets: Floats, pairing: Pairing = "paired") -> Waves:
     """Run the waves over a sequence, and compare their last gradient with backpropagation.
 
     Args:
@@ -66,7 +65,7 @@ def diffuse(weights: list[F64], inputs: F64, targets: F64, pairing: Pairing = "p
 
 def angle_by_speed(
     periods: list[float], *, sizes: tuple[int, ...] = (10, 10, 10, 10, 10), seed: int = 0, pairing: Pairing = "naive"
-) -> F64:
+) -> Floats:
     """Return the angle (degrees) between wave and true gradient, [periods, layers], for sinusoidal inputs of these periods.
 
     A period of ``inf`` is a constant input: the angle is 0 in every layer.
@@ -83,7 +82,7 @@ def angle_by_speed(
     return np.array(out)
 
 
-def _forward(weights: list[F64], inputs: F64) -> tuple[list[F64], list[F64]]:
+def _forward(weights: list[Floats], inputs: Floats) -> tuple[list[Floats], list[Floats]]:
     """Return a^l(t) and x^l(t) for l = 0..L (a^0 unused), rest before the first step."""
     steps = len(inputs)
     x = [inputs, *(np.zeros((steps, len(w))) for w in weights)]
@@ -95,15 +94,17 @@ def _forward(weights: list[F64], inputs: F64) -> tuple[list[F64], list[F64]]:
     return a, x
 
 
-def _slope(a: F64) -> F64:
-    out: F64 = 1 - np.tanh(a) ** 2
+def _slope(a: Floats) -> Floats:
+    out: Floats = 1 - np.tanh(a) ** 2
     return out
 
 
-def _backward(weights: list[F64], a: list[F64], x: list[F64], targets: F64, pairing: Pairing) -> tuple[F64, ...]:
+def _backward(
+    weights: list[Floats], a: list[Floats], x: list[Floats], targets: Floats, pairing: Pairing
+) -> tuple[Floats, ...]:
     depth, end = len(weights), len(targets) - 1
-    delta: F64 = np.zeros(0)
-    out: list[F64] = []
+    delta: Floats = np.zeros(0)
+    out: list[Floats] = []
     # The wave that arrives at layer l at `end` left the output at end - (L - l): one wave a layer, followed back.
     for layer in range(1, depth + 1):
         left = end - (depth - layer)
@@ -117,7 +118,7 @@ def _backward(weights: list[F64], a: list[F64], x: list[F64], targets: F64, pair
     return tuple(out)
 
 
-def _backprop(weights: list[F64], inputs: F64, targets: F64, end: int, pairing: Pairing) -> tuple[F64, ...]:
+def _backprop(weights: list[Floats], inputs: Floats, targets: Floats, end: int, pairing: Pairing) -> tuple[Floats, ...]:
     """Return the true gradient: for each layer that of the input whose error reaches it at `end`."""
     depth, out = len(weights), []
     for layer in range(1, depth + 1):
@@ -126,17 +127,17 @@ def _backprop(weights: list[F64], inputs: F64, targets: F64, end: int, pairing: 
     return tuple(out)
 
 
-def _gradient(weights: list[F64], x0: F64, y: F64) -> list[F64]:
-    x: list[F64] = [x0]
+def _gradient(weights: list[Floats], x0: Floats, y: Floats) -> list[Floats]:
+    x: list[Floats] = [x0]
     for w in weights:
         x.append(np.tanh(w @ x[-1]))
-    delta: F64 = (1 - x[-1] ** 2) * (x[-1] - y)
-    out: list[F64] = [delta[:, None] * x[-2]]
+    delta: Floats = (1 - x[-1] ** 2) * (x[-1] - y)
+    out: list[Floats] = [delta[:, None] * x[-2]]
     for k in range(len(weights) - 1, 0, -1):
         delta = (1 - x[k] ** 2) * (weights[k].T @ delta)
         out.insert(0, delta[:, None] * x[k - 1])
     return out
 
 
-def _cosine(a: F64, b: F64) -> float:
+def _cosine(a: Floats, b: Floats) -> float:
     return float((a * b).sum() / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-300))

@@ -20,11 +20,10 @@ from typing import Literal
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64, Floats
 from simulator.base.errors import InputError
 
-F64 = npt.NDArray[np.float64]
 Rule = Literal["ep", "c-ep", "c-vf"]
 
 
@@ -75,9 +74,9 @@ class Equilibrium:
 
     config: EquilibriumConfig
     seed: int = 0
-    forward: list[F64] = field(init=False)
-    backward: list[F64] = field(init=False)
-    biases: list[F64] = field(init=False)
+    forward: list[Floats] = field(init=False)
+    backward: list[Floats] = field(init=False)
+    biases: list[Floats] = field(init=False)
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(self.seed)
@@ -88,7 +87,7 @@ class Equilibrium:
         self.backward = [w.T * np.where(rng.random(w.T.shape) < flips, -1.0, 1.0) for w in self.forward[:-1]]
         self.biases = [np.zeros(n) for n in sizes[:-1]]
 
-    def settle(self, x: F64, steps: int, state: list[F64] | None = None) -> list[F64]:
+    def settle(self, x: Floats, steps: int, state: list[Floats] | None = None) -> list[Floats]:
         """Return the layers' states after free steps on inputs [B, n_N] (from `state`, or from 0)."""
         state = state or [np.zeros((len(x), n)) for n in self.config.sizes[:-1]]
         still = x @ self.forward[-1].T + self.biases[-1]
@@ -96,11 +95,11 @@ class Equilibrium:
             state = self._step(state, still)
         return state
 
-    def step(self, state: list[F64], x: F64, nudge: F64 | None = None) -> list[F64]:
+    def step(self, state: list[Floats], x: Floats, nudge: Floats | None = None) -> list[Floats]:
         """Do one step of all layers at once; `nudge` [B, n_0] is beta (y - s_0) of phase 2."""
         return self._step(state, x @ self.forward[-1].T + self.biases[-1], nudge)
 
-    def _step(self, state: list[F64], still: F64, nudge: F64 | None = None) -> list[F64]:
+    def _step(self, state: list[Floats], still: Floats, nudge: Floats | None = None) -> list[Floats]:
         """Do one step with the drive of the input, which stands still, as given."""
         out = []
         for i in range(len(state)):
@@ -112,7 +111,7 @@ class Equilibrium:
             out[0] = out[0] + nudge
         return out
 
-    def learn(self, x: F64, y: F64, sign: float = 1.0) -> None:
+    def learn(self, x: Floats, y: Floats, sign: float = 1.0) -> None:
         """Learn a batch: inputs [B, n_N], targets [B, n_0]; `sign` turns beta."""
         c, beta = self.config, self.config.beta * sign
         state = self.settle(x, c.free_steps)
@@ -125,7 +124,7 @@ class Equilibrium:
         if c.rule == "ep":
             self._update(first, state, x, beta)
 
-    def _update(self, old: list[F64], new: list[F64], x: F64, beta: float) -> None:
+    def _update(self, old: list[Floats], new: list[Floats], x: Floats, beta: float) -> None:
         before, after = [*old, x], [*new, x]
         for i, rate in enumerate(self.config.rates):
             scale = rate / (beta * len(x))
@@ -160,15 +159,15 @@ class Equilibrium:
             "learn_history_read": held,
         }
 
-    def classify(self, x: F64) -> npt.NDArray[np.int64]:
+    def classify(self, x: Floats) -> I64:
         """Return the class of each input: the strongest output of the free equilibrium."""
-        out: npt.NDArray[np.int64] = self.settle(x, self.config.free_steps)[0].argmax(1)
+        out: I64 = self.settle(x, self.config.free_steps)[0].argmax(1)
         return out
 
 
-def rho(u: F64) -> F64:
+def rho(u: Floats) -> Floats:
     """Return 1 / (1 + e^(-4 (u - 1/2)))."""
-    out: F64 = 1 / (1 + np.exp(-4 * (u - 0.5)))
+    out: Floats = 1 / (1 + np.exp(-4 * (u - 0.5)))
     return out
 
 
@@ -181,8 +180,8 @@ class Gdu:
         ratio: norm of EP's update over that of BPTT's gradient.
     """
 
-    cosine: F64
-    ratio: F64
+    cosine: Floats
+    ratio: Floats
 
 
 def gdu(
@@ -220,13 +219,13 @@ def gdu(
     return Gdu(np.array(cosine), np.array(ratio))
 
 
-def _energy_step(s: F64, w: F64, bias: F64, dt: float) -> F64:
+def _energy_step(s: Floats, w: Floats, bias: Floats, dt: float) -> Floats:
     r = np.tanh(s)
-    out: F64 = s + dt * (-s + (1 - r**2) * (w @ r + bias))
+    out: Floats = s + dt * (-s + (1 - r**2) * (w @ r + bias))
     return out
 
 
-def _energy_adjoint(s: F64, lam: F64, w: F64, bias: F64, dt: float) -> tuple[F64, F64]:
+def _energy_adjoint(s: Floats, lam: Floats, w: Floats, bias: Floats, dt: float) -> tuple[Floats, Floats]:
     """Return dL/dW of the step from s (symmetrised, over dt) and dL/ds, given dL/ds of the state after it."""
     r = np.tanh(s)
     slope = 1 - r**2
@@ -234,5 +233,5 @@ def _energy_adjoint(s: F64, lam: F64, w: F64, bias: F64, dt: float) -> tuple[F64
     gradient = gradient + gradient.T
     np.fill_diagonal(gradient, 0)
     curved = -2 * r * slope * (w @ r + bias)
-    below: F64 = lam + dt * (-lam + curved * lam + slope * (w.T @ (slope * lam)))
+    below: Floats = lam + dt * (-lam + curved * lam + slope * (w.T @ (slope * lam)))
     return gradient, below

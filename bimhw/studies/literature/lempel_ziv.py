@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.arrays import I64, U8, Floats
 from simulator.base.errors import InputError
 
-F64 = npt.NDArray[np.float64]
-Bits = npt.NDArray[np.uint8]
+Bits = U8
 
 
 def lz76(train: Sequence[int] | str | npt.NDArray[np.generic]) -> int:
@@ -56,11 +56,11 @@ class NearestComplexity:
         means: mean complexity of each class.
     """
 
-    labels: npt.NDArray[np.int64]
-    means: F64
+    labels: I64
+    means: Floats
 
     @classmethod
-    def fit(cls, trains: Bits, labels: npt.NDArray[np.int64]) -> NearestComplexity:
+    def fit(cls, trains: Bits, labels: I64) -> NearestComplexity:
         """Fit class means to trains [samples, steps].
 
         Raises:
@@ -72,10 +72,10 @@ class NearestComplexity:
         known = np.unique(labels)
         return cls(known, np.array([c[labels == k].mean() for k in known]))
 
-    def predict(self, trains: Bits) -> npt.NDArray[np.int64]:
+    def predict(self, trains: Bits) -> I64:
         """Return the class of each train."""
         c = np.array([lz_complexity(t) for t in trains])
-        out: npt.NDArray[np.int64] = self.labels[np.abs(c[:, None] - self.means).argmin(1)]
+        out: I64 = self.labels[np.abs(c[:, None] - self.means).argmin(1)]
         return out
 
 

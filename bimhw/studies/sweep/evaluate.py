@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.costs.sweep_figures import SweepFigures
 from bimhw.runs.condition import fault_figures
@@ -30,6 +29,7 @@ from bimhw.studies.sweep.faulty import AGAIN, faulty_run
 from bimhw.studies.sweep.spec import Point, SweepSpec
 from energy_models.gpu import WORD
 from energy_models.spread import UNKNOWN, trust
+from simulator.base.arrays import Floats
 from simulator.base.errors import BimhwError
 from simulator.base.files import read_npz, replacing, write_json, write_npz
 from simulator.base.interrupts import check_interrupted, noted
@@ -222,9 +222,7 @@ def _run_function(point: Point, folder: Path, stem: Path) -> dict[str, Any]:
     return {"accuracy": judge(program, trial, run, how).to_json().get("accuracy"), "samples": trial.count}
 
 
-def _save_function(
-    program: Program, spikes: SpikeTrain, tally: Tally, rates: Mapping[str, npt.NDArray[np.float64]], stem: Path
-) -> None:
+def _save_function(program: Program, spikes: SpikeTrain, tally: Tally, rates: Mapping[str, Floats], stem: Path) -> None:
     payload = np.zeros(0, np.int32) if spikes.payload is None else spikes.payload
     arrays = {name: getattr(tally, name) for name in _TALLY}
     arrays |= {"resets": np.array(tally.resets, np.int64), "ptr": spikes.ptr, "ids": spikes.ids, "payload": payload}
@@ -233,9 +231,7 @@ def _save_function(
     program.save(stem.with_suffix(".bimhw"))
 
 
-def _compiled(
-    point: Point, model: Path
-) -> tuple[Program, Mapping[str, npt.NDArray[np.float64]], Task | Dataset | None]:
+def _compiled(point: Point, model: Path) -> tuple[Program, Mapping[str, Floats], Task | Dataset | None]:
     """Return the program on a mapping that does not matter, the rates that calibration measured, and what it is run on."""
     from bimhw.compiler.fidelity import fidelity
     from bimhw.compiler.integer import compile_integer

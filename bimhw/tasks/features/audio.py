@@ -7,14 +7,13 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.checks import check_finite, extra
+from simulator.base.arrays import F32, AnyFloats, Floats
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary, unheard
 from simulator.base.unpacking import check_unpacked
 
-Floats = npt.NDArray[np.float32]
 FLOOR = 1e-3
 _MAGIC = (b"RIFF", b"RIFX", b"RF64", b"fLaC")  # other formats, such as MP3, have decoders that print
 
@@ -34,13 +33,13 @@ class FrontEnd:
     low_hz: float = 60.0
     high_hz: float = 3900.0
 
-    def frames(self, signal: npt.NDArray[np.floating]) -> Floats:
+    def frames(self, signal: AnyFloats) -> F32:
         """Compute log power [T, bands] of [samples], the signal scaled to RMS 1 first (not causal: over the whole file)."""
         exact = np.asarray(signal, np.float64)
         rms = float(np.sqrt((exact**2).mean())) if exact.size else 0.0
         return self.raw_frames(exact / rms if rms > 0 else exact)
 
-    def raw_frames(self, signal: npt.NDArray[np.float64]) -> Floats:
+    def raw_frames(self, signal: Floats) -> F32:
         """Compute log power [T, bands] of [samples] without scaling; a last part below a window is padded with zeros."""
         count = max(1, -(-max(len(signal) - self.window, 0) // self.hop) + 1)
         padded = np.zeros((count - 1) * self.hop + self.window)
@@ -57,7 +56,7 @@ class FrontEnd:
 
 
 @functools.cache
-def mel_bank(front: FrontEnd) -> npt.NDArray[np.float64]:
+def mel_bank(front: FrontEnd) -> Floats:
     """Return [bands, fft/2+1] triangles with sum 1, equally wide in mel = 2595 log10(1 + f/700)."""
     edges = np.linspace(_mel(front.low_hz), _mel(front.high_hz), front.bands + 2)
     hertz = 700.0 * (10.0 ** (edges / 2595.0) - 1.0)
@@ -74,7 +73,7 @@ def _mel(hertz: float) -> float:
     return float(2595.0 * np.log10(1.0 + hertz / 700.0))
 
 
-def decode_sound(data: bytes, where: str, rate_hz: int) -> Floats:
+def decode_sound(data: bytes, where: str, rate_hz: int) -> F32:
     """Decode bytes of a WAV or FLAC file to [samples], mono.
 
     Raises:

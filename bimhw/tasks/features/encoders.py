@@ -7,16 +7,15 @@ counter-based numbers keyed by (seed, sample), so that a sample's spikes do not 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.checks import check_finite
+from simulator.base.arrays import F32, I16, AnyFloats, Bools
 from simulator.base.errors import InputError
 
-Floats = npt.NDArray[np.floating]
-Bits = npt.NDArray[np.bool_]
+Bits = Bools
 
 
-def rate(x: Floats, steps: int, seed: int, first_sample: int = 0, max_rate: float = 1.0) -> Bits:
+def rate(x: AnyFloats, steps: int, seed: int, first_sample: int = 0, max_rate: float = 1.0) -> Bits:
     """Draw Bernoulli spikes: P(spike at a step) = max_rate · x.
 
     Args:
@@ -40,7 +39,7 @@ def rate(x: Floats, steps: int, seed: int, first_sample: int = 0, max_rate: floa
     return out
 
 
-def latency(x: Floats, steps: int, dark: float = 0.0) -> Bits:
+def latency(x: AnyFloats, steps: int, dark: float = 0.0) -> Bits:
     """Encode as one spike a channel, the earlier the stronger: t = round((1 - x)(T - 1)); none where x <= dark.
 
     Args:
@@ -58,7 +57,7 @@ def latency(x: Floats, steps: int, dark: float = 0.0) -> Bits:
     return np.asarray(spikes & (x > dark)[:, None, :], np.bool_)
 
 
-def delta(x: Floats, threshold: float) -> Bits:
+def delta(x: AnyFloats, threshold: float) -> Bits:
     """Send on delta: an ON (OFF) spike where x rose (fell) by `threshold` since the level last sent; the level follows by it.
 
     At most one spike a channel and step: a jump of k thresholds is sent over k steps.
@@ -83,18 +82,18 @@ def delta(x: Floats, threshold: float) -> Bits:
     return out
 
 
-def payloads(x: Floats, limit: float = 3.0, fraction_bits: int = 4) -> npt.NDArray[np.int16]:
+def payloads(x: AnyFloats, limit: float = 3.0, fraction_bits: int = 4) -> I16:
     """Return the integers of graded spikes: round(clip(x, ±limit) · 2^fraction_bits); a zero is no spike."""
     check_finite(x, "graded code")
     return np.asarray(np.rint(np.clip(x, -limit, limit) * 2.0**fraction_bits), np.int16)
 
 
-def graded(x: Floats, limit: float = 3.0, fraction_bits: int = 4) -> npt.NDArray[np.float32]:
+def graded(x: AnyFloats, limit: float = 3.0, fraction_bits: int = 4) -> F32:
     """Return the values of graded spikes: `payloads` times 2^-fraction_bits, float32, in the shape of x."""
     return np.asarray(payloads(x, limit, fraction_bits) * 2.0**-fraction_bits, np.float32)
 
 
-def _check_unit(x: Floats) -> None:
+def _check_unit(x: AnyFloats) -> None:
     check_finite(x, "spike code")
     if x.size and (x.min() < 0 or x.max() > 1):
         raise InputError("spike code", f"values from {x.min():.4g} to {x.max():.4g}, must lie in [0, 1]", "Scale them")

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.sources.text import SKIPPED, TEST_STREAMS, Corpus, Ids, LanguageScore, language_metrics
+from simulator.base.arrays import I8, I64, Floats
 from simulator.base.errors import InputError
 
 LONGEST = 8192  # steps of a stretch; longer texts are read in part
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +26,8 @@ class Stretches:
     """
 
     name: str
-    x: npt.NDArray[np.int8]
-    y: npt.NDArray[np.int64]
+    x: I8
+    y: I64
     characters_per_token: float
     whole: bool
 

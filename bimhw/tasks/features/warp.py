@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import F32, AnyFloats
 from simulator.base.errors import InputError
 
 KNOTS = 6  # of the colouration across the bands
 
 
-def warp(
-    pictures: npt.NDArray[np.floating], seed: int, speed: float = 0.2, colour: float = 0.0
-) -> npt.NDArray[np.float32]:
+def warp(pictures: AnyFloats, seed: int, speed: float = 0.2, colour: float = 0.0) -> F32:
     """Warp copies of pictures [n, T, M] in units of the bands' standard deviation.
 
     Per picture, uniform: mel scale 1 +- .12, mel shift +- .06 M, tempo 1 +- speed, level +- .3, tilt +- .3 across the bands.
@@ -45,7 +43,7 @@ def warp(
     return np.asarray(moved + added[:, None, :], np.float32)
 
 
-def _draws(n: int, seed: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _draws(n: int, seed: int) -> tuple[F32, F32]:
     """Draw for each picture five uniform numbers in [-1, 1) and `KNOTS` normal ones."""
     uniform, normal = np.empty((n, 5), np.float32), np.empty((n, KNOTS), np.float32)
     for i in range(n):
@@ -54,7 +52,7 @@ def _draws(n: int, seed: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.f
     return uniform, normal
 
 
-def _linear(x: npt.NDArray[np.float32], at: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _linear(x: F32, at: F32) -> F32:
     """Interpolate x [n, L, K] at the places `at` [n, P] along its second axis, linearly; the edge's value beyond."""
     at = np.clip(at, 0, x.shape[1] - 1).astype(np.float32)
     low = np.minimum(at.astype(np.int64), x.shape[1] - 2)

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64
 from simulator.base.errors import InputError
 
 SYMBOLS = dict(enumerate(' NLRaVFJASEj/Q~ | sT*D"=pB^t+u?![]en@xf()r'))
@@ -27,7 +27,7 @@ _MAX_TIME = 2**40  # samples: over a hundred years at 256 Hz
 class Marks:
     """Annotations: sample positions [n] and their symbols."""
 
-    samples: npt.NDArray[np.int64]
+    samples: I64
     symbols: tuple[str, ...]
 
 

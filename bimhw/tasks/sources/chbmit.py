@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.base import Task
 from bimhw.tasks.checks import check_finite, check_folder, extra
 from bimhw.tasks.registry import TaskInfo, register_task
 from bimhw.tasks.sources.sequences import Part, graded_task
 from bimhw.tasks.sources.wfdb_files import pick_channels, read_marks
+from simulator.base.arrays import F32, I64, AnyFloats
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary, read_bytes, unheard
 
@@ -36,7 +36,6 @@ CHANNELS = (
 )
 _SEIZURE = re.compile(r"Seizure\s*(\d+\s*)?(Start|End) Time:\s*(\d+)\s*seconds")
 
-Floats = npt.NDArray[np.floating]
 Seizures = tuple[tuple[int, int], ...]
 
 
@@ -46,8 +45,8 @@ class Windows:
 
     case: str
     record: str
-    steps: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.int64]
+    steps: F32
+    labels: I64
 
 
 def load(
@@ -167,7 +166,9 @@ def _pairs(marks: list[tuple[str, int]], count: int | None, where: str) -> Seizu
     return tuple(zip(starts, ends, strict=True))
 
 
-def read_edf(path: Path, channels: Sequence[str], made: Callable[[Floats], Floats]) -> tuple[list[Floats], int]:
+def read_edf(
+    path: Path, channels: Sequence[str], made: Callable[[AnyFloats], AnyFloats]
+) -> tuple[list[AnyFloats], int]:
     """Return what is made of ten minutes [T, len(channels)] in microvolt at a time, and the samples of a channel.
 
     Raises:
@@ -175,7 +176,7 @@ def read_edf(path: Path, channels: Sequence[str], made: Callable[[Floats], Float
         MissingExtraError: pyedflib is not installed.
     """
     pyedflib = extra("pyedflib", "reading EDF files")
-    parts: list[Floats] = []
+    parts: list[AnyFloats] = []
     with boundary(path, "a whole EDF file", "Copy it again"), unheard(), pyedflib.EdfReader(str(path)) as file:
         at = pick_channels([label.strip() for label in file.getSignalLabels()], channels, str(path))
         rates = {float(file.getSampleFrequency(i)) for i in at}
@@ -208,7 +209,7 @@ def _windows(
     return Windows(folder.name, name, shaped[keep], (covered[keep] > 0).astype(np.int64))
 
 
-def _steps(signal: Floats, size: int) -> Floats:
+def _steps(signal: AnyFloats, size: int) -> AnyFloats:
     """Return mean and log line length of each block of `size` samples: [T, M] -> [blocks, 2 M]."""
     blocks = signal[: len(signal) // size * size].reshape(-1, size, signal.shape[1])
     length = np.abs(np.diff(blocks, axis=1)).mean(1)
@@ -302,7 +303,7 @@ def _cut_in_time(windows: list[Windows], later: bool = False) -> list[Windows]:
     return out
 
 
-def _validation(train: list[Windows]) -> npt.NDArray[np.int64]:
+def _validation(train: list[Windows]) -> I64:
     """Return the positions of the windows of the train part's last records: whole records, as in the test split."""
     held = _last_records(train)
     inside = [np.full(len(w.labels), any(w is h for h in held)) for w in train]

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from bimhw.tasks.features.audio import Floats
 from bimhw.tasks.metrics import WordErrors, word_errors
 from bimhw.tasks.registry import TaskInfo, register_task
 from bimhw.tasks.sources.fsdd import SpokenDigits, load_spoken_digits
+from simulator.base.arrays import F32, I64, AnyFloats, Floats
 from simulator.base.errors import InputError
 
 LENGTH = 5
@@ -30,10 +29,10 @@ WHERE = "https://github.com/Jakobovski/free-spoken-digit-dataset"
 class DigitStrings:
     """Strings as log-mel frames [T_i, bands], their digits [n, length], and from and to which sample each digit is spoken."""
 
-    frames: tuple[Floats, ...]
-    digits: npt.NDArray[np.int64]
-    speakers: npt.NDArray[np.int64]
-    spans: npt.NDArray[np.int64]  # [n, length, 2]
+    frames: tuple[F32, ...]
+    digits: I64
+    speakers: I64
+    spans: I64  # [n, length, 2]
 
 
 def load(path: str | Path | None = None) -> SpokenDigits:
@@ -48,7 +47,7 @@ def load(path: str | Path | None = None) -> SpokenDigits:
 
 
 def digit_strings(
-    data: SpokenDigits, which: npt.NDArray[np.int64], count: int = TEST_STRINGS, seed: int = 0, length: int = LENGTH
+    data: SpokenDigits, which: I64, count: int = TEST_STRINGS, seed: int = 0, length: int = LENGTH
 ) -> DigitStrings:
     """Draw strings from the recordings `which` (positions, as `SpokenDigits.official` gives).
 
@@ -78,11 +77,9 @@ def digit_strings(
     return DigitStrings(tuple(frames), np.array(digits), np.array(spoken_by), np.array(spans))
 
 
-def _joined(
-    signals: Sequence[Floats], rng: np.random.Generator, rate_hz: int
-) -> tuple[npt.NDArray[np.float64], list[tuple[int, int]]]:
+def _joined(signals: Sequence[F32], rng: np.random.Generator, rate_hz: int) -> tuple[Floats, list[tuple[int, int]]]:
     low, high = (round(ms * rate_hz / 1000) for ms in SILENCE_MS)
-    parts: list[npt.NDArray[np.float64]] = []
+    parts: list[Floats] = []
     spans, at = [], 0
     for i, signal in enumerate(signals):
         if i:
@@ -95,14 +92,14 @@ def _joined(
     return np.concatenate(parts), spans
 
 
-def best_path(scores: npt.NDArray[np.floating], blank: int = BLANK) -> list[int]:
+def best_path(scores: AnyFloats, blank: int = BLANK) -> list[int]:
     """Decode greedily (CTC): the best symbol of each frame [T, C], repeats joined, blanks dropped."""
     best = scores.argmax(-1)
     changed = np.concatenate([[True], best[1:] != best[:-1]])
     return [int(s) for s in best[changed] if s != blank]
 
 
-def digit_errors(truth: npt.NDArray[np.int64], found: Sequence[Sequence[int]]) -> WordErrors:
+def digit_errors(truth: I64, found: Sequence[Sequence[int]]) -> WordErrors:
     """Count word errors of digit strings, summed over the set."""
     as_text = [" ".join(str(int(d)) for d in string) for string in truth]
     return word_errors(as_text, [" ".join(str(d) for d in string) for string in found])

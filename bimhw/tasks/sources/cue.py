@@ -13,10 +13,10 @@ counts are theirs; the length of a step and the place of the spare time are ours
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.base import Split, Task, late_steps
 from bimhw.tasks.registry import TaskInfo, register_task
+from simulator.base.arrays import Floats
 from simulator.base.errors import InputError
 
 _CUE_MS, _GAP_MS, _ASK_MS = 100, 50, 150
@@ -83,7 +83,7 @@ def _split(rng: np.random.Generator, n: int, cues: int, delays: tuple[int, int],
     rows = np.arange(n)[:, None]
     for k in range(cues):
         rates[rows, first[:, None] + k * every + np.arange(cue), sides[:, k, None]] = _RATE_HZ
-    chance: npt.NDArray[np.float64] = -np.expm1(-rates * step_ms / 1000)
+    chance: Floats = -np.expm1(-rates * step_ms / 1000)
     x = rng.random((n, steps, 4, group)) < chance[..., None]
     return Split(x.reshape(n, steps, 4 * group).astype(np.int16), (2 * sides.sum(axis=1) > cues).astype(np.int64))
 

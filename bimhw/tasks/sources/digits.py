@@ -12,10 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.base import Split, Task, late_steps
 from bimhw.tasks.registry import TaskInfo, register_task
+from simulator.base.arrays import I64, U8
 
 _TRAIN = 1297
 
@@ -47,7 +47,7 @@ def load(repeat: int = 2, whole: bool = False) -> Task:
     )
 
 
-def _images() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def _images() -> tuple[U8, I64]:
     """Return the images [1797, 8, 8] and their labels.
 
     They are read from scikit-learn's file: importing scikit-learn takes a second, a third of a short command.

@@ -10,10 +10,10 @@ rules on the chip learn it in its order and are judged on the sequences that com
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.base import Split, Task, late_steps
 from bimhw.tasks.registry import TaskInfo, register_task
+from simulator.base.arrays import Bools, Floats
 from simulator.base.errors import InputError
 
 _ON, _OFF = 0.3, 0.1
@@ -73,9 +73,7 @@ def load(
     return Task("drift", classes, 1.0, splits[0], splits[1], deciding, deciding, facts, ordered=True)
 
 
-def _split(
-    rng: np.random.Generator, shifted: npt.NDArray[np.bool_], rates: npt.NDArray[np.float64], steps: int
-) -> Split:
+def _split(rng: np.random.Generator, shifted: Bools, rates: Floats, steps: int) -> Split:
     classes = len(rates)
     pattern = rng.integers(0, classes, shifted.size)
     x = rng.random((shifted.size, steps, rates.shape[1])) < rates[pattern][:, None]

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from bimhw.tasks.features.audio import Floats, FrontEnd, decode_sound
+from bimhw.tasks.features.audio import FrontEnd, decode_sound
 from bimhw.tasks.features.encoders import graded
+from simulator.base.arrays import F32, I64, Bools
 from simulator.base.errors import InputError
 from simulator.base.near import missing_path
 from simulator.base.reading import boundary, read_bytes
@@ -42,20 +42,20 @@ class SpokenDigits:
         signals: the sound itself, [samples] each, for connected digits.
     """
 
-    frames: tuple[Floats, ...]
-    digits: npt.NDArray[np.int64]
-    speakers: npt.NDArray[np.int64]
-    indices: npt.NDArray[np.int64]
+    frames: tuple[F32, ...]
+    digits: I64
+    speakers: I64
+    indices: I64
     names: tuple[str, ...]
     front: FrontEnd
-    signals: tuple[Floats, ...] = field(repr=False)
+    signals: tuple[F32, ...] = field(repr=False)
 
-    def official(self) -> dict[str, npt.NDArray[np.int64]]:
+    def official(self) -> dict[str, I64]:
         """Return the positions of the recordings of each part: index 0-4 test, 5-9 validation, 10-49 train."""
         i = self.indices
         return _parts(test=i < 5, validation=(i >= 5) & (i < 10), train=i >= 10)
 
-    def leave_out(self, speaker: str) -> dict[str, npt.NDArray[np.int64]]:
+    def leave_out(self, speaker: str) -> dict[str, I64]:
         """Leave out one speaker: his 500 recordings are the test part; another's, the next by name, are for validation.
 
         A validation part of the same speakers would choose settings that learn those by heart. Of two speakers the one that
@@ -77,10 +77,10 @@ class SpokenDigits:
 class Scaler:
     """Mean and standard deviation of each band over the train part."""
 
-    mean: Floats
-    deviation: Floats
+    mean: F32
+    deviation: F32
 
-    def __call__(self, frames: Floats) -> Floats:
+    def __call__(self, frames: F32) -> F32:
         """Compute the z-score, clipped to ±3 and rounded to 1/16: graded spikes."""
         return graded((frames - self.mean) / self.deviation)
 
@@ -113,13 +113,13 @@ def load_spoken_digits(path: Path, front: FrontEnd | None = None) -> SpokenDigit
     )
 
 
-def scaler(digits: SpokenDigits, train: npt.NDArray[np.int64]) -> Scaler:
+def scaler(digits: SpokenDigits, train: I64) -> Scaler:
     """Return the z-score of the train part; its frames beyond `FRAMES` and its padding do not count."""
     frames = np.concatenate([digits.frames[i][:FRAMES] for i in train])
     return Scaler(frames.mean(0), frames.std(0) + np.float32(1e-6))
 
 
-def pictures(digits: SpokenDigits, scale: Scaler, which: npt.NDArray[np.int64]) -> Floats:
+def pictures(digits: SpokenDigits, scale: Scaler, which: I64) -> F32:
     """Return [n, FRAMES, bands] graded spikes: the first 50 frames (0.64 s), shorter ones padded with silence."""
     out = np.full((len(which), FRAMES, digits.front.bands), digits.front.silence, np.float32)
     for row, i in enumerate(which):
@@ -128,7 +128,7 @@ def pictures(digits: SpokenDigits, scale: Scaler, which: npt.NDArray[np.int64]) 
     return scale(out)
 
 
-def _parts(**masks: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[np.int64]]:
+def _parts(**masks: Bools) -> dict[str, I64]:
     parts = {name: np.flatnonzero(mask) for name, mask in masks.items()}
     for name, positions in parts.items():
         if len(positions) == 0:

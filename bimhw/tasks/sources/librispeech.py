@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bimhw.tasks.checks import check_folder, read_utf8
-from bimhw.tasks.features.audio import Floats, FrontEnd, decode_sound
+from bimhw.tasks.features.audio import FrontEnd, decode_sound
+from simulator.base.arrays import F32
 from simulator.base.errors import InputError
 from simulator.base.reading import read_bytes
 
@@ -30,7 +31,7 @@ class Utterance:
     text: str
     file: Path
 
-    def sound(self) -> Floats:
+    def sound(self) -> F32:
         """Return the sound [samples] at 16 kHz.
 
         Raises:
@@ -38,7 +39,7 @@ class Utterance:
         """
         return decode_sound(read_bytes(self.file, 2**31), str(self.file), RATE_HZ)
 
-    def frames(self) -> Floats:
+    def frames(self) -> F32:
         """Return [T, 40] log-mel frames of 12.5 ms."""
         return FRONT.frames(self.sound())
 

@@ -14,17 +14,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.base import Split, Task, late_steps
 from bimhw.tasks.checks import check_folder, check_labels, check_not_empty, extra, read_utf8
 from bimhw.tasks.registry import TaskInfo, register_task
+from simulator.base.arrays import U8
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary, read_bytes
 
 WHERE = "https://github.com/google-research/long-range-arena"
 LISTOPS = ("[MIN", "[MAX", "[MED", "[SM", "]", *"0123456789")
-Inputs = npt.NDArray[np.uint8]
+Inputs = U8
 Sample = tuple[Inputs, int]
 _IMAGE = 1 + 3 * 1024  # bytes of a picture of CIFAR-10 with its label
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.base import Task
 from bimhw.tasks.checks import check_finite, check_folder, check_not_empty, read_utf8
@@ -23,6 +22,7 @@ from bimhw.tasks.registry import TaskInfo, register_task
 from bimhw.tasks.sources.annotations import Marks
 from bimhw.tasks.sources.sequences import Part, graded_task
 from bimhw.tasks.sources.wfdb_files import read_marks, read_record
+from simulator.base.arrays import I64, Floats
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz
 from simulator.base.near import missing_path
@@ -49,7 +49,7 @@ EXCERPT_START = 422_819
 EXCERPT_SAMPLES = 108_000
 _EXCERPT_TRAIN = 180 * RATE_HZ
 
-Beats = tuple[list[npt.NDArray[np.float64]], list[int]]
+Beats = tuple[list[Floats], list[int]]
 
 
 def load(path: str | Path | None = None, split: str = "patients", steps: int | None = 50) -> Task:
@@ -135,19 +135,19 @@ def load_208(path: str | Path | None = None, samples_per_step: int = 8) -> Task:
     return graded_task("mitbih208", train, test, 2, facts, validation=held, metric="auc", per_step=samples_per_step)
 
 
-def _last(train: Part) -> npt.NDArray[np.int64]:
+def _last(train: Part) -> I64:
     """Return the last fifth of the beats, in the order of records and time: neighbours do not end up on both sides."""
     return np.arange(len(train.labels) - len(train.labels) // 5, len(train.labels))
 
 
-def _window(signal: npt.NDArray[np.float64], at: int, low: int, high: int) -> npt.NDArray[np.float64] | None:
+def _window(signal: Floats, at: int, low: int, high: int) -> Floats | None:
     """Return the samples round a beat; None where they leave [low, high): no sample is in two splits."""
     if at - BEFORE < low or at + AFTER > high:
         return None
     return signal[at - BEFORE : at + AFTER]
 
 
-def _excerpt_signal(path: Path) -> npt.NDArray[np.float64]:
+def _excerpt_signal(path: Path) -> Floats:
     """Load [108,000, 1] mV from ``*.npz`` beside the labels, else from the fetched package."""
     beside = sorted((path if path.is_dir() else path.parent).glob("*.npz"))
     file = beside[0] if beside else fetched("mitbih208") / "ecg.npz"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +17,10 @@ from bimhw.tasks.base import Split, Task, late_steps
 from bimhw.tasks.checks import check_folder, check_labels, check_not_empty
 from bimhw.tasks.fetch import fetched
 from bimhw.tasks.registry import TaskInfo, register_task
+from simulator.base.arrays import I16, U8, AnyInts
 from simulator.base.errors import InputError
 from simulator.base.unpacking import read_maybe_gzip
 
-Bytes = npt.NDArray[np.uint8]
 _TEST_OF_5K = 1000
 
 
@@ -59,9 +58,7 @@ def load(
     )
 
 
-def _sequences(
-    images: npt.NDArray[np.integer[Any]], side: int, order: npt.NDArray[np.intp], rows: bool
-) -> npt.NDArray[np.int16]:
+def _sequences(images: AnyInts, side: int, order: npt.NDArray[np.intp], rows: bool) -> I16:
     pool = 28 // side
     small = images.reshape(-1, side, pool, side, pool).mean((2, 4))
     flat = np.rint(small).astype(np.int16).reshape(len(images), -1)[:, order]
@@ -102,7 +99,7 @@ def _idx_file(folder: Path, part: str, kind: str) -> Path:
     return found[0]
 
 
-def read_idx(path: Path) -> Bytes:
+def read_idx(path: Path) -> U8:
     """Read an idx file of unsigned bytes (the format of MNIST), plain or .gz.
 
     Raises:

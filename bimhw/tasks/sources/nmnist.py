@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.base import Split, Task, late_steps
 from bimhw.tasks.checks import check_not_empty
 from bimhw.tasks.registry import TaskInfo, register_task
+from simulator.base.arrays import I64, U8
 from simulator.base.errors import InputError
 from simulator.base.near import missing_path
 from simulator.base.reading import boundary
@@ -65,7 +65,7 @@ def load(path: str | Path | None = None, steps: int = 30, duration_ms: float = 3
     )
 
 
-def read_events(data: bytes, where: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def read_events(data: bytes, where: str) -> tuple[I64, I64]:
     """Read a recording's bytes -> addresses [n, 3] (x, y, polarity) and times [n] in microseconds.
 
     Raises:
@@ -82,7 +82,7 @@ def read_events(data: bytes, where: str) -> tuple[npt.NDArray[np.int64], npt.NDA
     return address, (raw[:, 2] & 127) << 16 | raw[:, 3] << 8 | raw[:, 4]
 
 
-def _binned(data: bytes, where: str, steps: int, duration_ms: float, pool: int) -> npt.NDArray[np.uint8]:
+def _binned(data: bytes, where: str, steps: int, duration_ms: float, pool: int) -> U8:
     address, time_us = read_events(data, where)
     step = (time_us * steps / (duration_ms * 1000)).astype(np.int64)
     keep = step < steps

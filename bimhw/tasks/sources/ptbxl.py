@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.base import Task
 from bimhw.tasks.checks import check_folder, check_not_empty, read_utf8
 from bimhw.tasks.registry import TaskInfo, register_task
 from bimhw.tasks.sources.sequences import Part, graded_task
 from bimhw.tasks.sources.wfdb_files import read_record
+from simulator.base.arrays import F32, I64, Bools
 from simulator.base.errors import InputError
 
 WHERE = "https://physionet.org/content/ptb-xl/1.0.3/"
@@ -41,10 +41,10 @@ class Electrocardiograms:
         patients: [n] patient numbers; all records of a patient lie in one fold.
     """
 
-    signals: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.bool_]
-    folds: npt.NDArray[np.int64]
-    patients: npt.NDArray[np.int64]
+    signals: F32
+    labels: Bools
+    folds: I64
+    patients: I64
 
 
 def load(path: str | Path | None = None, labels: str = "norm", rate_hz: int = 100, steps: int | None = 250) -> Task:
@@ -91,10 +91,10 @@ def load(path: str | Path | None = None, labels: str = "norm", rate_hz: int = 10
     )
 
 
-Masks = list[npt.NDArray[np.bool_]]
+Masks = list[Bools]
 
 
-def _folds(folds: npt.NDArray[np.int64], keep: npt.NDArray[np.bool_], where: str) -> tuple[Masks, str, str]:
+def _folds(folds: I64, keep: Bools, where: str) -> tuple[Masks, str, str]:
     """Return the records of training, validation and test part, the split in words, and why it is makeshift ("": it is not)."""
     masks = [keep & chosen for chosen in (folds <= 8, folds == 9, folds == 10)]
     check_not_empty(int(masks[2].sum()), "test", f"{where}, fold 10")
@@ -105,7 +105,7 @@ def _folds(folds: npt.NDArray[np.int64], keep: npt.NDArray[np.bool_], where: str
     return [masks[learnt - 8], np.zeros_like(keep), masks[2]], f"fold {learnt} train, 10 test: not official", reason
 
 
-def _classes(labels: npt.NDArray[np.bool_], kind: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+def _classes(labels: Bools, kind: str) -> tuple[Bools, I64]:
     """Return which records are kept, and the class of each."""
     everyone = np.ones(len(labels), np.bool_)
     if kind == "norm":

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.base import Split, Task, late_steps
 from bimhw.tasks.checks import check_labels, check_not_empty
 from bimhw.tasks.features.encoders import payloads
+from simulator.base.arrays import I16, I64, AnyFloats
 from simulator.base.errors import InputError
 
 INPUT_SCALE = 1 / 16
 
-Series = npt.NDArray[np.floating[Any]]
+Series = AnyFloats
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Part:
     """Sequences [T_i, M] of one split with their classes [n], or the labels of each [n, C]."""
 
     series: Sequence[Series]
-    labels: npt.NDArray[np.int64]
+    labels: I64
 
 
 def graded_task(
@@ -36,7 +35,7 @@ def graded_task(
     steps: int | None = None,
     loss_share: float = 0.5,
     decision_share: float = 0.25,
-    validation: npt.NDArray[np.int64] | None = None,
+    validation: I64 | None = None,
     metric: str = "accuracy",
     per_step: int = 1,
 ) -> Task:
@@ -94,7 +93,7 @@ def block_means(series: Series, blocks: int) -> Series:
     return means
 
 
-def side_by_side(series: npt.NDArray[np.int16], per_step: int) -> npt.NDArray[np.int16]:
+def side_by_side(series: I16, per_step: int) -> I16:
     """Put consecutive samples side by side as channels of one step: [T, M] -> [T / per_step, per_step * M].
 
     Raises:
@@ -107,7 +106,7 @@ def side_by_side(series: npt.NDArray[np.int16], per_step: int) -> npt.NDArray[np
     return series.reshape(len(series) // per_step, -1)
 
 
-def _aligned(series: Sequence[npt.NDArray[np.int16]], steps: int) -> npt.NDArray[np.int16]:
+def _aligned(series: Sequence[I16], steps: int) -> I16:
     out = np.zeros((len(series), steps, series[0].shape[1]), np.int16)
     for row, s in zip(out, series, strict=True):
         row[steps - len(s) :] = s

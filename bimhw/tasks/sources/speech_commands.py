@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.base import Split, Task
 from bimhw.tasks.checks import check_folder, check_not_empty, read_utf8
@@ -18,6 +17,7 @@ from bimhw.tasks.features.audio import FrontEnd, decode_sound
 from bimhw.tasks.features.encoders import payloads
 from bimhw.tasks.registry import TaskInfo, register_task
 from bimhw.tasks.sources.sequences import INPUT_SCALE
+from simulator.base.arrays import F32
 from simulator.base.errors import InputError
 from simulator.base.reading import read_bytes
 
@@ -26,7 +26,6 @@ RATE_HZ = 16_000
 FRONT = FrontEnd(rate_hz=RATE_HZ, window=400, hop=200, fft=512, bands=40, low_hz=60.0, high_hz=7600.0)
 _LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 _BLOCK = 1024  # recordings that are scaled at once
-Floats = npt.NDArray[np.float32]
 
 
 def load(path: str | Path | None = None, words: str | None = None) -> Task:
@@ -100,7 +99,7 @@ def _splits(files: dict[str, list[Path]], classes: tuple[str, ...]) -> dict[str,
     return out
 
 
-def _frames(files: list[Path]) -> Floats:
+def _frames(files: list[Path]) -> F32:
     """Log-mel frames [n, 79, 40] of recordings of a second."""
     count = 1 + (RATE_HZ - FRONT.window) // FRONT.hop
     out = np.empty((len(files), count, FRONT.bands), np.float32)

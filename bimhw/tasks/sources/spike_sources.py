@@ -13,13 +13,13 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.base import Split, Task, late_steps
 from bimhw.tasks.registry import TaskInfo, register_task
+from simulator.base.arrays import U8
 from simulator.base.errors import InputError
 
-Bits = npt.NDArray[np.uint8]
+Bits = U8
 Source = Literal["bernoulli", "markov", "poisson"]
 
 

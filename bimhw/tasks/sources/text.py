@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.checks import check_folder, check_not_empty, read_utf8, utf8_lines
 from bimhw.tasks.registry import TaskInfo, register_task
+from simulator.base.arrays import I32
 from simulator.base.errors import InputError
 
 PACKAGED = {"enwiki": "enwiki_extract.txt.gz", "alice": "alice29.txt.gz", "asyoulik": "asyoulik.txt.gz"}
@@ -32,7 +32,7 @@ END_OF_LINE = "<eos>"
 # The test part is scored in so many streams side by side, the first symbols of each left out.
 TEST_STREAMS, SKIPPED = 16, 50
 
-Ids = npt.NDArray[np.int32]
+Ids = I32
 
 
 @dataclass(frozen=True)

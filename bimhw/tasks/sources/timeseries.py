@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.checks import check_finite, class_index
+from simulator.base.arrays import I64, Floats
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary, check_is_file
 from simulator.base.unpacking import read_maybe_gzip
@@ -24,8 +24,8 @@ from simulator.base.unpacking import read_maybe_gzip
 class Recordings:
     """Samples of an archive file: ``series[i]`` is [T_i, M] float64, ``labels[i]`` an index into ``classes``."""
 
-    series: tuple[npt.NDArray[np.float64], ...]
-    labels: npt.NDArray[np.int64]
+    series: tuple[Floats, ...]
+    labels: I64
     classes: tuple[str, ...]
 
 
@@ -78,9 +78,7 @@ def _data_line(path: Path, lines: list[str]) -> int:
     raise InputError(str(path), "has no @data line", "It is truncated or not a time-series file")
 
 
-def _ts_sample(
-    where: str, line: str, width: int | None, classes: tuple[str, ...]
-) -> tuple[npt.NDArray[np.float64], int]:
+def _ts_sample(where: str, line: str, width: int | None, classes: tuple[str, ...]) -> tuple[Floats, int]:
     *dimensions, label = line.strip().split(":")
     if not dimensions or (width is not None and len(dimensions) != width):
         raise InputError(
@@ -118,7 +116,7 @@ def _read_arff(path: Path, lines: list[str]) -> Recordings:
     return Recordings(tuple(series), np.array(labels, np.int64), classes)
 
 
-def _columns(where: str, rows: list[list[str]]) -> npt.NDArray[np.float64]:
+def _columns(where: str, rows: list[list[str]]) -> Floats:
     """Convert channels as text to [T, M]."""
     lengths = {len(row) for row in rows}
     if len(lengths) != 1:

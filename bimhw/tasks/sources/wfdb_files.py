@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.checks import check_finite, extra
 from bimhw.tasks.sources.annotations import Marks, parse_marks
+from simulator.base.arrays import Floats
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary, check_is_file, read_bytes, read_text
 
@@ -20,7 +20,7 @@ from simulator.base.reading import boundary, check_is_file, read_bytes, read_tex
 class Record:
     """A signal [T, M] in physical units with its channel names and sampling rate."""
 
-    signal: npt.NDArray[np.float64]
+    signal: Floats
     channels: tuple[str, ...]
     rate_hz: float
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from simulator.plasticity.words.words import (
     H_ABAR,
@@ -35,8 +34,6 @@ from simulator.plasticity.words.words import (
     K_TRACE,
     put,
 )
-
-Floats = npt.NDArray[np.float64]
 
 DELTA, EXP, ALPHA = 0, 1, 2
 KERNELS = {"delta": DELTA, "exp": EXP, "alpha": ALPHA}

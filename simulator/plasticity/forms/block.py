@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from simulator.plasticity.forms.base import ALPHA, C_B, C_D, C_K, C_KAP, C_LC, C_P_VI, C_P_VR, C_RHO, EXP
 from simulator.plasticity.words.words import (
@@ -40,8 +39,6 @@ from simulator.plasticity.words.words import (
     K_TRACE,
     put,
 )
-
-Floats = npt.NDArray[np.float64]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64, U8, U64, Floats
 from simulator.plasticity.forms.base import ALPHA, C_B, C_D, C_K, C_KAP, C_LC, C_P_VI, C_P_VR, C_RHO, DELTA, EXP
 from simulator.plasticity.words.rounding import fill_uniform
 from simulator.plasticity.words.words import (
@@ -31,8 +31,6 @@ from simulator.plasticity.words.words import (
     LSB,
     SATURATED,
 )
-
-Floats = npt.NDArray[np.float64]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -111,7 +109,7 @@ def _sum(g, delta, sb, live, words, k):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _draw_traces(r: Floats, noise: npt.NDArray[np.uint64], line: int, port: int, psp: int) -> None:
+def _draw_traces(r: Floats, noise: U64, line: int, port: int, psp: int) -> None:
     """Draw the random numbers of one line's traces at a port (only of the words that the kernel has)."""
     seed, step, stream, left = noise[1], noise[2], noise[3], np.int64(noise[4])
     for part in range(5):
@@ -121,8 +119,8 @@ def _draw_traces(r: Floats, noise: npt.NDArray[np.uint64], line: int, port: int,
 
 @numba.njit(cache=True, nogil=True)
 def dense_lines(
-    e: Floats, g: Floats, u: Floats, hist: Floats, const: Floats, live: npt.NDArray[np.uint8], psp: int,
-    membrane: bool, labelled: bool, words: Floats, noise: npt.NDArray[np.uint64], numbers: npt.NDArray[np.int64],
+    e: Floats, g: Floats, u: Floats, hist: Floats, const: Floats, live: U8, psp: int,
+    membrane: bool, labelled: bool, words: Floats, noise: U64, numbers: I64,
 ) -> None:  # fmt: skip
     """Do as `base.dense_step` for narrow words, for some lines of synapses; arguments as there, traces e as [4, M1, 5, H].
 
@@ -136,9 +134,9 @@ def dense_lines(
 
 @numba.njit(cache=True, nogil=True)
 def dense_lines_at(
-    e: Floats, g: Floats, u: Floats, hist: Floats, const: Floats, live: npt.NDArray[np.uint8], psp: int, membrane: bool,
-    labelled: bool, words: Floats, noise: npt.NDArray[np.uint64], numbers: npt.NDArray[np.int64],
-    at: npt.NDArray[np.int64],
+    e: Floats, g: Floats, u: Floats, hist: Floats, const: Floats, live: U8, psp: int, membrane: bool,
+    labelled: bool, words: Floats, noise: U64, numbers: I64,
+    at: I64,
 ) -> None:  # fmt: skip
     """Do as `dense_lines`, with line numbers[j] of the layer at place at[j] of the arrays."""
     n = e.shape[3]

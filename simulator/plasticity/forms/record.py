@@ -10,13 +10,10 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from simulator.neurons.bim_d import ABAR_FRAC, CONST_FRAC, D_FRAC, TABLE_ENTRIES, TABLE_FIRST, TABLE_FRAC
 from simulator.plasticity.forms.base import ALPHA, EXP
 from simulator.plasticity.words.words import H_ABAR, H_C, H_DELTA, H_F, H_G, H_PSI, H_X, H_Z, put
-
-Floats = npt.NDArray[np.float64]
 
 # Rows of a record [8, H].
 R_Z, R_C, R_ABAR, R_X_OLD, R_X, R_V, R_M, R_S = range(8)

@@ -26,8 +26,8 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64, Floats
 from simulator.plasticity.decode import R_DT, R_SIG, R_STATES
 from simulator.plasticity.forms.base import C_D
 from simulator.plasticity.forms.record import R_M, R_S, R_V, R_Z, slope_and_keep
@@ -60,9 +60,6 @@ from simulator.plasticity.words.words import (
     K_XN,
     put,
 )
-
-Floats = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 
 # Rows of a history word array [8 + 2 N, H] that differ from those of BIM-D (`words`); rows H_ABAR and H_X stay empty.
 H_DT, H_SIG, H_STATES = H_C, H_G, 8

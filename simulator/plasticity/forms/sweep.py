@@ -19,8 +19,6 @@ newest K + L of which only the newest K carry errors (L >= 3..4 / Delta_min for 
 from __future__ import annotations
 
 import numba
-import numpy as np
-import numpy.typing as npt
 
 from simulator.plasticity.forms.base import ALPHA, C_B, C_D, C_K, C_KAP, C_LC, C_P_VI, C_P_VR, C_RHO, EXP
 from simulator.plasticity.words.words import (
@@ -37,8 +35,6 @@ from simulator.plasticity.words.words import (
     K_SUM,
     put,
 )
-
-Floats = npt.NDArray[np.float64]
 
 
 @numba.njit(cache=True, nogil=True)

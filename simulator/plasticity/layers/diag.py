@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import U64, Floats
 from simulator.base.errors import InputError
 from simulator.base.random import STREAM_ELIGIBILITY
 from simulator.plasticity.config import LearnConfig
@@ -28,8 +28,6 @@ from simulator.plasticity.rules.pruning import Pruner
 from simulator.plasticity.rules.stdp import balanced_a_minus, stdp_step
 from simulator.plasticity.words.counts import LearnCounts
 from simulator.plasticity.words.words import H_C, H_DELTA, H_PSI, K_FEATURE, K_TRACE, LSB, put_all
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -258,7 +256,7 @@ class LayerLearner:
         """Count operations of a kind at a core."""
         self.counts.add(name, self.population, n, part.core)
 
-    def noise(self, part: Part) -> npt.NDArray[np.uint64]:
+    def noise(self, part: Part) -> U64:
         """Return the keys of the rounding of a part's traces in this step."""
         stochastic = self.config.trace_rounding == "stochastic"
         stream = STREAM_ELIGIBILITY + 256 * 20 * self.index

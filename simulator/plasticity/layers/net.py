@@ -8,11 +8,10 @@ the neurons that compute B and C for the whole layer a step earlier).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Array, Bools
 from simulator.base.errors import FitError
 from simulator.neurons import s6
 from simulator.neurons.base import get
@@ -186,7 +185,7 @@ def _to_readout(program: Program, layer: Layer, readout: Population) -> int | No
     return None
 
 
-def dense_weights(program: Program, k: int) -> npt.NDArray[Any]:
+def dense_weights(program: Program, k: int) -> Array:
     """Return the weights of a projection as [n_source, n_target]."""
     q = program.projections[k]
     n_target = program.population(q.target).size
@@ -211,7 +210,7 @@ def plastic(net: Net) -> list[int]:
     return [k for port in plastic_ports(net) for k in port.projections]
 
 
-def live_synapses(program: Program, k: int) -> npt.NDArray[np.bool_]:
+def live_synapses(program: Program, k: int) -> Bools:
     """Return which synapses of projection `k` exist, [n_source, n_target]."""
     q = program.projections[k]
     live = np.zeros((q.indptr.size - 1, program.population(q.target).size), bool)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from simulator.base.arrays import I32, Array
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,17 @@ class Part:
         """The neurons' place on the last axis."""
         return slice(self.lo, self.hi)
 
-    def take(self, a: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def take(self, a: Array) -> Array:
         """Return the columns of an array in one piece of memory, as kernels want them; the array itself if they are all of it."""
         return a if self.whole else np.ascontiguousarray(a[..., self.columns])
 
-    def give(self, a: npt.NDArray[Any], mine: npt.NDArray[Any]) -> None:
+    def give(self, a: Array, mine: Array) -> None:
         """Write back what `take` gave."""
         if not self.whole:
             a[..., self.columns] = mine
 
 
-def parts_of(core: npt.NDArray[np.int32]) -> tuple[Part, ...]:
+def parts_of(core: I32) -> tuple[Part, ...]:
     """Return runs of neurons of one core, from the core of each neuron of a population."""
     cuts = np.flatnonzero(np.diff(core)) + 1
     bounds = [0, *cuts.tolist(), core.size]

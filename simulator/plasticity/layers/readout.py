@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Floats
 from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.forward import Forward
 from simulator.plasticity.layers.diag import LayerLearner, update_due
@@ -16,8 +16,6 @@ from simulator.plasticity.layers.update import Block, full, weights_and_bias
 from simulator.plasticity.methods import chip_form
 from simulator.plasticity.rules.third_factor import row_sums
 from simulator.plasticity.words.counts import LearnCounts
-
-Floats = npt.NDArray[np.float64]
 
 
 class ReadoutLearner:

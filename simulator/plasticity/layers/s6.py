@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64, Floats
 from simulator.base.errors import FitError
 from simulator.neurons.membrane import CONST_FRAC
 from simulator.neurons.s6 import LOG_FRAC
@@ -29,8 +29,6 @@ from simulator.plasticity.operations import KERNEL_OPERATIONS, s6_history_words,
 from simulator.plasticity.rules.pruning import Pruner
 from simulator.plasticity.words.counts import LearnCounts
 from simulator.plasticity.words.words import H_DELTA, H_PSI, K_PB, K_PCN, K_SUM_BC, LSB, SATURATED
-
-Floats = npt.NDArray[np.float64]
 
 _A_LOG_LIMIT = 3.0  # beyond, a decay is 0 or 1 to rounding
 RATE_BITS = 24  # of e^A_log and e^-A_log
@@ -88,7 +86,7 @@ class S6Learner(LayerLearner):
         """Begin a sample of `steps` steps."""
         super().begin(steps)
         self.bc = np.zeros((self.ring, 2 * self.states))
-        self.outbox: tuple[npt.NDArray[np.int64], Floats] | None = None
+        self.outbox: tuple[I64, Floats] | None = None
         self.due = False  # an update is due at the end of the step
 
     def _limit(self, name: str) -> float:
@@ -198,7 +196,7 @@ class SharedLearner:
         keys = [g.shared for g in of.layer.groups]
         self.pruners = {k: Pruner(config.prune_target, config.prune_mode, k, seed) for k in keys if config.prune_target}
         self.updates, self.due = 0, False
-        self.inbox: tuple[npt.NDArray[np.int64], Floats] | None = None
+        self.inbox: tuple[I64, Floats] | None = None
 
     def begin(self) -> None:
         """Begin a sample."""

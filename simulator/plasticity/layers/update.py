@@ -12,16 +12,14 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import U8, Array, Bools, Floats
 from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.forward import Forward
 from simulator.plasticity.layers.parts import Part
 from simulator.plasticity.rules.optimiser import Rms
 from simulator.plasticity.words.counts import LearnCounts
 from simulator.plasticity.words.rounding import MODES, update_weights
-
-Floats = npt.NDArray[np.float64]
 
 _CHANGE_LIMIT = 2.0**40  # in 2^-16 of a weight's unit: far beyond any bound
 _MOST_FACTOR = 2.0**200  # of a gradient; its own words end far below the largest float over this
@@ -40,8 +38,8 @@ class Block:
         key: number of the projection, for the random numbers.
     """
 
-    weights: npt.NDArray[Any]
-    live: npt.NDArray[np.uint8]
+    weights: Array
+    live: U8
     unit: Floats
     limit: float
     key: int
@@ -88,7 +86,7 @@ class Row:
 
     def apply(
         self, g: Floats, part: Part, lr: float, number: int, counts: LearnCounts, population: int,
-        on: npt.NDArray[np.bool_] | None = None, bias: bool = False,
+        on: Bools | None = None, bias: bool = False,
     ) -> int:  # fmt: skip
         """Apply one update of a core's neurons with their gradient g [M, part]; return the weights written.
 
@@ -169,6 +167,6 @@ def _fixed_change(g: Any, step: Any, unit: Any, change: Any) -> None:
             change[j, i] = np.int64(math.floor(min(max(g[j, i] * w, -_CHANGE_LIMIT), _CHANGE_LIMIT) + 0.5))
 
 
-def full(shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def full(shape: tuple[int, int]) -> U8:
     """Return a mask of existing synapses."""
     return np.ones(shape, np.uint8)

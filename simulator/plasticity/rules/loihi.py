@@ -23,14 +23,11 @@ from typing import Any, Literal
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, AnyInts, Bools, Floats
 from simulator.base.errors import InputError
 from simulator.base.random import STREAM_TRACE, random_word
 
-Ints = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-Integers = npt.NDArray[np.integer]
 TRACE_MAX = 127
 MOST_TAU = 1e9  # steps
 MOST_EXPONENT = 24  # of two, in the scale of a product
@@ -97,9 +94,7 @@ class Product:
 
 
 @numba.njit(cache=True, nogil=True)
-def trace_step(
-    x: Any, fired: npt.NDArray[np.bool_], decay: int, impulse: int, seed: int, step: int, first_id: int, kind: int
-) -> None:
+def trace_step(x: Any, fired: Bools, decay: int, impulse: int, seed: int, step: int, first_id: int, kind: int) -> None:
     """Step a trace of n neurons (int32 [n], in place).
 
     Args:
@@ -117,7 +112,7 @@ def trace_step(
 
 
 @numba.njit(cache=True, nogil=True)
-def _apply(indptr: I64, indices: Ints, w: Any, pre: Ints, post: Ints, scale: npt.NDArray[np.float64], terms: I64, gates: I64,
+def _apply(indptr: I64, indices: I32, w: Any, pre: I32, post: I32, scale: Floats, terms: I64, gates: I64,
            low: int, high: int, seed: int, epoch: int, projection: int) -> int:  # fmt: skip
     visited = 0
     for j in range(indptr.size - 1):
@@ -173,10 +168,10 @@ class LoihiRule:
     def apply(
         self,
         indptr: I64,
-        indices: Ints,
-        weights: Integers,
-        pre: Ints,
-        post: Ints,
+        indices: I32,
+        weights: AnyInts,
+        pre: I32,
+        post: I32,
         epoch: int,
         projection: int = 0,
         weight_bits: int | None = None,

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import Bools
 from simulator.base.errors import InputError
 from simulator.function.simulation import Simulation
 from simulator.plasticity.rules.loihi import LoihiRule, Trace, trace_step
@@ -82,7 +82,7 @@ class LoihiLearning:
         if (step + 1) % self.epoch == 0:
             self._apply((step + 1) // self.epoch - 1)
 
-    def _traces(self, seed: int, step: int, arrived: npt.NDArray[np.bool_], fired: npt.NDArray[np.bool_]) -> None:
+    def _traces(self, seed: int, step: int, arrived: Bools, fired: Bools) -> None:
         first = _KINDS * self.number
         for k, trace in enumerate(self.pre):
             trace_step(
@@ -105,7 +105,7 @@ class LoihiLearning:
         self.x[0], self.y[0] = 0, 0
 
     @staticmethod
-    def _fired(simulation: Simulation, first: int, size: int) -> npt.NDArray[np.bool_]:
+    def _fired(simulation: Simulation, first: int, size: int) -> Bools:
         ids = simulation.events[0]
         lo, hi = np.searchsorted(ids, (first, first + size))
         out = np.zeros(size, bool)

@@ -15,9 +15,8 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from simulator.base.arrays import Floats
 
 TABLE_BITS = 8
 _MANTISSA_BITS = 15

@@ -14,14 +14,13 @@ import math
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, AnyInts
 from simulator.function.simulation import Simulation
 from simulator.plasticity.rules.products import STREAM_PRODUCTS, Products, apply_products, graded_trace_step
 from simulator.plasticity.rules.rule_file import Rounding, Rule
 from simulator.plasticity.words.counts import LearnCounts
 
-I32 = npt.NDArray[np.int32]
 OF_THE_STEP = ("slope", "peak")  # third factors that are states, not events
 BOUNDS = {"mixed": (-256, 254), "excitatory": (0, 255), "inhibitory": (-256, 0)}
 TAG = (-256, 255)
@@ -139,9 +138,7 @@ class ProductLearning:
         self._change(self.weights, self.rule.dw, self.bounds, seed, epoch, 0)
         self.x[0], self.y[0] = 0, 0
 
-    def _change(
-        self, z: npt.NDArray[np.integer], rule: Products, bounds: tuple[int, int], seed: int, epoch: int, kind: int
-    ) -> None:
+    def _change(self, z: AnyInts, rule: Products, bounds: tuple[int, int], seed: int, epoch: int, kind: int) -> None:
         """Apply dt, dd or dw, and count what it does: the synapses whose products can differ from 0 are visited."""
         if not rule.scale.size or not self._can_change(rule):
             return

@@ -15,12 +15,11 @@ from typing import Final, NamedTuple
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64, AnyInts
 from simulator.base.random import STREAM_TRACE, random_word
 from simulator.plasticity.rules.product_text import FRACTION, VARIABLES, Term
 
-Ints = npt.NDArray[np.integer]
 STREAM_PRODUCTS: Final = STREAM_TRACE + 128
 DRAWN: Final = 25  # bits of a random word of 32 that do not round
 
@@ -28,8 +27,8 @@ DRAWN: Final = 25  # bits of a random word of 32 that do not round
 class Products(NamedTuple):
     """A rule as arrays: factors [terms, most, 3] (variable, -1: none; constant; 1: sgn), scales in units of 2^unit, the unit."""
 
-    factors: npt.NDArray[np.int64]
-    scale: npt.NDArray[np.int64]
+    factors: I64
+    scale: I64
     unit: int
 
     @classmethod
@@ -56,7 +55,7 @@ class Products(NamedTuple):
 
 @numba.njit(cache=True, nogil=True)
 def graded_trace_step(
-    x: Ints, sent: Ints, shift: int, decay: int, impulse: int, key: Ints, first_id: int, kind: int
+    x: AnyInts, sent: AnyInts, shift: int, decay: int, impulse: int, key: AnyInts, first_id: int, kind: int
 ) -> None:
     """Do one step of a trace of n neurons (int32 [n], in place): `loihi.trace_step`, each spike by its payload.
 
@@ -79,8 +78,8 @@ def graded_trace_step(
 
 @numba.njit(cache=True, nogil=True)
 def apply_products(
-    indptr: Ints, indices: Ints, z: Ints, w: Ints, t: Ints, pre: Ints, post: Ints, d: Ints, u: Ints, factors: Ints,
-    scale: Ints, unit: int, low: int, high: int, key: Ints, nearest: bool, unbiased: bool = False,
+    indptr: AnyInts, indices: AnyInts, z: AnyInts, w: AnyInts, t: AnyInts, pre: AnyInts, post: AnyInts, d: AnyInts, u: AnyInts,
+    factors: AnyInts, scale: AnyInts, unit: int, low: int, high: int, key: AnyInts, nearest: bool, unbiased: bool = False,
 ) -> int:  # fmt: skip
     """Apply a rule to every stored synapse; return how many changed.
 

@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import U8, Array, Bools, Floats
 from simulator.plasticity.words.rounding import fill_random
 
-Floats = npt.NDArray[np.float64]
 Mode = Literal["mask", "gated", "regrow"]
 
 _BETA, _GAMMA, _RATE = 20.0, 0.5, 0.05
@@ -48,7 +47,7 @@ class Pruner:
     calls: int = 0
     shadow: Any = field(default=None)
 
-    def call(self, weights: npt.NDArray[Any], live: npt.NDArray[np.uint8], unit: float) -> int:
+    def call(self, weights: Array, live: U8, unit: float) -> int:
         """Call once: move theta, change `live` and `weights` [n, H] in place; return the synapses looked at.
 
         Args:
@@ -70,12 +69,12 @@ class Pruner:
         self.calls += 1
         return weights.size
 
-    def _share(self, size: Floats, p: Floats, live: npt.NDArray[np.uint8]) -> float:
+    def _share(self, size: Floats, p: Floats, live: U8) -> float:
         if self.mode == "mask":
             return float((size < self.theta).mean())
         return float(1 - live.mean()) if self.mode == "gated" else float(p.mean())
 
-    def _keep(self, size: Floats, p: Floats, live: npt.NDArray[np.uint8], share: float) -> npt.NDArray[np.bool_]:
+    def _keep(self, size: Floats, p: Floats, live: U8, share: float) -> Bools:
         if self.mode == "mask":
             return np.asarray(size >= self.theta)
         r = self._random(size.shape)
@@ -85,7 +84,7 @@ class Pruner:
             room = max(0, int(np.floor((self.target - share) * size.size)))
             order = np.flatnonzero(wanted)
             order = order[np.argsort(size.ravel()[order], kind="stable")][:room]  # no overshoot within a call
-            out: npt.NDArray[np.bool_] = on.copy()
+            out: Bools = on.copy()
             out.ravel()[order] = False
             return out
         return np.asarray(np.where(on, r >= _RATE * p, r < _RATE * (1 - p)), bool)
@@ -99,7 +98,7 @@ class Pruner:
             out[j] = row[: shape[1]] / 2.0**16
         return out
 
-    def _apply(self, weights: npt.NDArray[Any], live: npt.NDArray[np.uint8], keep: npt.NDArray[np.bool_]) -> None:
+    def _apply(self, weights: Array, live: U8, keep: Bools) -> None:
         on = live != 0
         if self.mode == "mask":
             back = keep & ~on
@@ -110,6 +109,6 @@ class Pruner:
         live[:] = keep
 
 
-def sparsity(live: npt.NDArray[np.uint8]) -> float:
+def sparsity(live: U8) -> float:
     """Share of pruned synapses."""
     return float(1 - live.mean())

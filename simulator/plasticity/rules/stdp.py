@@ -17,12 +17,8 @@ from __future__ import annotations
 import math
 
 import numba
-import numpy as np
-import numpy.typing as npt
 
 from simulator.plasticity.words.words import K_OMEGA, K_POST, K_PRE, put
-
-Floats = npt.NDArray[np.float64]
 
 
 def balanced_a_minus(a_plus: float, tau_plus: float, tau_minus: float) -> float:

@@ -11,22 +11,22 @@ d in [0, 8) in 256 cells, 16 fractional bits, and one integer division a class).
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from simulator.base.arrays import I64, Array, Floats
+
 Place = Literal["host", "core"]
 
 _CELLS, _REACH, _FRAC = 256, 8.0, 16
 
 
 @lru_cache(maxsize=1)
-def exp_table() -> npt.NDArray[np.int64]:
+def exp_table() -> I64:
     """Return round(2^16 exp(-d)) at the left edge of 256 cells of d in [0, 8)."""
     d = np.arange(_CELLS) * (_REACH / _CELLS)
-    table: npt.NDArray[np.int64] = np.round(np.exp(-d) * 2**_FRAC).astype(np.int64)
+    table: I64 = np.round(np.exp(-d) * 2**_FRAC).astype(np.int64)
     return table
 
 
@@ -58,6 +58,6 @@ def through_layer(w_in: Floats, gain: Floats, delta: Floats) -> Floats:
     return row_sums(w_in, gain * delta)
 
 
-def row_sums(w: npt.NDArray[Any], x: Floats) -> Floats:
+def row_sums(w: Array, x: Floats) -> Floats:
     """Compute w x [M] for w [M, H], each row summed by itself: the same value whatever other rows a core holds."""
     return np.asarray((w * x).sum(axis=1))

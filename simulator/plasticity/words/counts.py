@@ -22,11 +22,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64
 from simulator.program.activity import Count
-
-I64 = npt.NDArray[np.int64]
 
 # Synaptic words that are read, changed and written; each takes ``learn_synapse`` of the chip file in the learning phase.
 TOUCHED = frozenset(("trace_rmw", "events", "stdp_events", "weight_updates"))
@@ -73,7 +71,7 @@ class LearnCounts:
         """Return all totals by name."""
         return {name: int(v.sum()) for name, v in sorted(self._by_population.items())}
 
-    def counts(self, steps: int, cores: npt.NDArray[np.int32], sizes: Sequence[int], n_cores: int) -> dict[str, Count]:
+    def counts(self, steps: int, cores: I32, sizes: Sequence[int], n_cores: int) -> dict[str, Count]:
         """Return the counts as counters of an `Activity`."""
         out = {}
         for name, by_population in self._by_population.items():
@@ -89,7 +87,7 @@ class LearnCounts:
             out[name] = Count(by_core + _by_core(shared, cores, sizes, n_cores), by_step, by_population.copy())
         return out
 
-    def touched(self, steps: range, cores: npt.NDArray[np.int32], sizes: Sequence[int], n_cores: int) -> I64:
+    def touched(self, steps: range, cores: I32, sizes: Sequence[int], n_cores: int) -> I64:
         """Return the synaptic words that each core read, changed and wrote in these chip steps, int64 [steps, cores]."""
         rows = np.array(self._touched, np.int64).reshape(-1, 4)
         rows = rows[(rows[:, 0] >= steps.start) & (rows[:, 0] < steps.stop)]
@@ -114,7 +112,7 @@ class LearnCounts:
         del self._touched[:]
         return out
 
-    def state(self) -> dict[str, npt.NDArray[np.int64]]:
+    def state(self) -> dict[str, I64]:
         """Return all that a resumed run needs."""
         out = {}
         for name, v in self._by_population.items():
@@ -126,7 +124,7 @@ class LearnCounts:
         out["touched.rows"] = np.array(self._touched, np.int64)
         return out
 
-    def load(self, state: dict[str, npt.NDArray[np.int64]]) -> None:
+    def load(self, state: dict[str, I64]) -> None:
         """Continue from `state`."""
         for key, v in state.items():
             name, kind = key.rsplit(".", 1)
@@ -140,7 +138,7 @@ class LearnCounts:
                 self._by_step[name] = defaultdict(int, {int(s): int(n) for s, n in v.T})
 
 
-def _by_core(by_population: I64, cores: npt.NDArray[np.int32], sizes: Sequence[int], n_cores: int) -> I64:
+def _by_core(by_population: I64, cores: I32, sizes: Sequence[int], n_cores: int) -> I64:
     """Share exact integers: whole parts first, the rest one by one to the cores with the most neurons."""
     out = np.zeros(n_cores + 1, np.int64)
     start = 0

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64, U8, U32, Floats, Integers
 from simulator.base.random import STREAM_WEIGHT_UPDATE, Word, philox4x32
 
-Words = npt.NDArray[np.uint32]
-Integers = npt.NDArray[np.signedinteger]
+Words = U32
 
 FRACTION_BITS = 16
 NEAREST, STOCHASTIC = 0, 1
@@ -55,7 +54,7 @@ def _in_order(rows: Words, words: Words) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def fill_random(out: npt.NDArray[np.int64], seed: Word, update: Word, source: Word, stream: Word) -> None:
+def fill_random(out: I64, seed: Word, update: Word, source: Word, stream: Word) -> None:
     """Fill int64 `out` (a row, its length a multiple of 8) with 16-bit random numbers of one source."""
     rows, words = np.empty((1, 4, out.size // 8), np.uint32), np.empty(out.size // 2, np.uint32)
     _draw(rows, seed, update, source, stream, 0)
@@ -66,7 +65,7 @@ def fill_random(out: npt.NDArray[np.int64], seed: Word, update: Word, source: Wo
 
 
 @numba.njit(cache=True, nogil=True)
-def fill_uniform(out: npt.NDArray[np.float64], seed: Word, step: Word, source: Word, stream: Word, left: Word) -> None:
+def fill_uniform(out: Floats, seed: Word, step: Word, source: Word, stream: Word, left: Word) -> None:
     """Fill float64 `out` (targets `left`, left + 1 ... of one source) with random numbers in [0, 1) of 16 bits."""
     skip = left % 8
     rows = np.empty((1, 4, (skip + out.size + 7) // 8), np.uint32)
@@ -80,7 +79,7 @@ def fill_uniform(out: npt.NDArray[np.float64], seed: Word, step: Word, source: W
 
 @numba.njit(cache=True, nogil=True)
 def update_weights(
-    weights: Integers, change: npt.NDArray[np.int64], live: npt.NDArray[np.uint8], limit: int, mode: int, seed: Word,
+    weights: Integers, change: I64, live: U8, limit: int, mode: int, seed: Word,
     update: Word, projection: int, first: int, left: int,
 ) -> tuple[np.int64, np.int64, int]:  # fmt: skip
     """Apply a change to the weights of one projection (rows = sources, targets of a row in logical order).

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from simulator.base.arrays import I32
 from simulator.base.errors import MissingExtraError
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
-from simulator.timing.contract import I32
 
 
 def nir_data(

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, Array
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz, write_npz
 from simulator.base.reading import boundary
 from simulator.base.shown import Shown
 from simulator.program.spikes import SpikeTrain
-from simulator.timing.contract import I32, I64
 from simulator.timing.run import TimingRun
 
 FORMAT = 1
@@ -138,7 +137,7 @@ def _spikes(spikes: SpikeTrain | None, steps: I32) -> dict[str, I32]:
 
 def write_trace(path: Path | str, trace: Trace) -> None:
     """Write the records as .npz; equal traces give equal bytes."""
-    arrays: dict[str, npt.NDArray[Any]] = {"format": np.array(FORMAT), "tick_ns": np.array(trace.tick_ns)}
+    arrays: dict[str, Array] = {"format": np.array(FORMAT), "tick_ns": np.array(trace.tick_ns)}
     arrays |= {k: getattr(trace, k) for k in _ARRAYS}
     arrays |= {f"probe:{k}": v for k, v in trace.probes.items()}
     write_npz(Path(path), arrays)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from simulator.base.arrays import I64
 from simulator.base.errors import MissingExtraError
 from simulator.base.files import replacing
-from simulator.timing.contract import ARR, DONE, I64, SRV
+from simulator.timing.contract import ARR, DONE, SRV
 from simulator.timing.trace.records import Trace
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 import bimhw
 from bimhw.evidence.crosscheck.cases import models
 from mapping.network import Network
+from simulator.base.arrays import I64
 from simulator.base.names import INPUT_MODEL
 from simulator.function.layout import lay_out
 from simulator.neurons import base
@@ -36,7 +36,6 @@ NOT_DRAWN = {  # machines' own neurons, and those with a table or a random draw:
     "reckon_": "simulator/events/machines/test_n1_program.py",
     "spike_sampler": "simulator/neurons/test_neurons.py",
 }
-I64 = npt.NDArray[np.int64]
 
 
 def plain(program: Program, x: I64, steps: int, seed: int) -> tuple[dict[str, I64], dict[tuple[str, str], I64]]:

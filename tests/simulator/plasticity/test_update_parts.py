@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.base.arrays import I32, Floats
 from simulator.base.errors import InputError
 from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.layers.update import _fixed_change
@@ -18,9 +19,6 @@ from simulator.plasticity.rules.stdp import balanced_a_minus, stdp_step
 from simulator.plasticity.rules.third_factor import error, softmax, softmax_table
 from simulator.plasticity.words import words
 from simulator.plasticity.words.rounding import FRACTION_BITS, NEAREST, STOCHASTIC, fill_random, update_weights
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int32]
 
 
 def stdp_pairs(
@@ -38,9 +36,7 @@ def stdp_pairs(
     return omega
 
 
-def update_weights_twin(
-    weights: Integers, change: npt.NDArray[np.int64], random: npt.NDArray[np.int64], limit: int
-) -> Integers:
+def update_weights_twin(weights: I32, change: npt.NDArray[np.int64], random: npt.NDArray[np.int64], limit: int) -> I32:
     """Do the same in plain numpy for given 16-bit random numbers [M, H] (2^15 everywhere: rounding to nearest)."""
     moved = weights.astype(np.int64) + ((change + random) >> FRACTION_BITS)
     return np.clip(moved, -limit, limit).astype(weights.dtype)

@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from simulator.base.arrays import I64
 from simulator.base.errors import InputError
 from simulator.program.axons import axon_table, host_readers
 from simulator.timing.barrier import quiet_times, release_time, start_times
 from simulator.timing.cases import random_mesh, random_run, random_system, run_of
 from simulator.timing.clocked import run_clocked, run_clocked_local
 from simulator.timing.compiled import run_compiled_local
-from simulator.timing.contract import DONE, I64, Mesh
+from simulator.timing.contract import DONE, Mesh
 from simulator.timing.forked_tokens import forked
 from simulator.timing.handshake import run_simpy_local
 from simulator.timing.neighbours import (

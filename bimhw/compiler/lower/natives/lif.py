@@ -12,13 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.lower.natives.base import Native, register
+from simulator.base.arrays import Floats
 from simulator.neurons import leaky
 from simulator.program.graph import Population
 
-Floats = npt.NDArray[np.float64]
 _AT_ONCE = (leaky.HARD, leaky.HARD_NEXT)  # both leave v_reset to the next step
 
 

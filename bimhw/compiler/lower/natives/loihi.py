@@ -12,13 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.compiler.lower.natives.base import Native, register
+from simulator.base.arrays import Floats
 from simulator.neurons import leaky
 from simulator.program.graph import Population
 
-Floats = npt.NDArray[np.float64]
 ACC_UNIT = 64.0  # the current's unit is 1/64 of an arriving weight
 
 

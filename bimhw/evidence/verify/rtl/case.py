@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.arrays import I64, AnyInts
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz
 from simulator.base.reading import parse_object
-
-Ints = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +27,14 @@ class Case:
 
     name: str
     config: Mapping[str, object]
-    fields: Mapping[str, Ints]
+    fields: Mapping[str, AnyInts]
 
     @property
     def kind(self) -> str:
         """Kind of the case, as its recorder names it."""
         return str(self.config.get("kind", ""))
 
-    def __getitem__(self, name: str) -> Ints:
+    def __getitem__(self, name: str) -> AnyInts:
         if name not in self.fields:
             raise InputError(f"case {self.name}", f"lacks the field {name!r}", "Take a complete recording")
         values = self.fields[name]
@@ -43,7 +42,7 @@ class Case:
             raise InputError(f"case {self.name}: {name}", f"holds {values.dtype}", "Take a complete recording")
         return values
 
-    def table(self, name: str, width: int) -> npt.NDArray[np.int64]:
+    def table(self, name: str, width: int) -> I64:
         """Return a field of rows as int64 [rows, width]; an empty one has no rows."""
         values = self[name]
         if values.size % width:
@@ -104,7 +103,7 @@ class Comparison:
         return ", ".join(parts + [f"{k} {n} cycles" for k, n in self.cycles.items() if n])
 
 
-def _common(ours: npt.ArrayLike, recorded: npt.ArrayLike) -> tuple[Ints, Ints, int]:
+def _common(ours: npt.ArrayLike, recorded: npt.ArrayLike) -> tuple[AnyInts, AnyInts, int]:
     """Return both sides' common part, flat, and how many values only one of them has."""
     a, b = np.asarray(ours, np.int64), np.asarray(recorded).astype(np.int64)
     if a.ndim != b.ndim:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from bimhw.evidence.verify.rtl.case import Case, Comparison, Ints
+from bimhw.evidence.verify.rtl.case import Case, Comparison
+from simulator.base.arrays import I64, AnyInts
 from simulator.base.errors import InputError
 from simulator.events.machines.odin.run import OdinRun, run_odin
-from simulator.events.machines.odin.state import I64, Options, program_chip
+from simulator.events.machines.odin.state import Options, program_chip
 from simulator.neurons import odin_izhikevich, odin_lif
 
 _NOT_MODELLED = ("burst_timeref", "monitor_en")
@@ -60,7 +61,7 @@ def _interfaces(result: Comparison, run: OdinRun, case: Case) -> None:
 
 def _snapshots(result: Comparison, run: OdinRun, case: Case, ids: I64, izhikevich: bool) -> None:
     """Keep the states at the acknowledges of time references, and at the end of a recording that came to rest."""
-    times: Ints = case["snap_time"]
+    times: AnyInts = case["snap_time"]
     edges, lif, izh = run.snap_edges, run.snap_lif, run.snap_izh
     if len(times) == len(edges) + 1 and bool(case["ended"]):
         edges = np.append(edges, int(case["recorded_until"]))

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bimhw.frontends.frameworks.cell import Adaptation, Cell, Floats, Layer, array, linear
+from bimhw.frontends.frameworks.cell import Adaptation, Cell, Layer, array, linear
 from bimhw.frontends.frameworks.readers import Unreadable
+from simulator.base.arrays import Floats
 from simulator.neurons import leaky
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from bimhw.frontends.frameworks.cell import Cell, Floats, NodeSpec, array, linear
+from bimhw.frontends.frameworks.cell import Cell, NodeSpec, array, linear
 from bimhw.frontends.frameworks.layers import conv
 from bimhw.frontends.frameworks.readers import Unreadable
+from simulator.base.arrays import Floats
 from simulator.neurons import double_exponential, leaky
 
 

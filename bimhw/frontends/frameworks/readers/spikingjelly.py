@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from bimhw.frontends.frameworks.cell import Cell, Floats, Layer, array
+from bimhw.frontends.frameworks.cell import Cell, Layer, array
 from bimhw.frontends.frameworks.readers import Unreadable
+from simulator.base.arrays import Floats
 from simulator.neurons import leaky
 
 

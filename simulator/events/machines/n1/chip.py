@@ -18,10 +18,11 @@ from typing import Protocol
 
 import numpy as np
 
+from simulator.base.arrays import I64
 from simulator.base.errors import InputError
 from simulator.events.machines.n1.core import step as core_step
 from simulator.events.machines.n1.router import FIFO, LOCAL, Network, cycle, push
-from simulator.events.machines.n1.state import I64, Core, Options, Table
+from simulator.events.machines.n1.state import Core, Options, Table
 from simulator.neurons.n1 import wrap16
 
 ROUTES, GLOBAL_ROUTES = 8, 4

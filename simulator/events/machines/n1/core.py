@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import numba
 
+from simulator.base.arrays import I64
 from simulator.base.shift_registers import galois16
 from simulator.events.machines.n1 import state as s
 from simulator.events.machines.n1.learning import learn
-from simulator.events.machines.n1.state import I64, Core, Options
+from simulator.events.machines.n1.state import Core, Options
 from simulator.neurons.n1 import bias_of, cuba, lif, limited, payload_of, wrap16, wrap24
 
 SPIKE_VALUE = 100  # of a trace at a spike

@@ -11,8 +11,9 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from simulator.base.arrays import I64
 from simulator.events.machines.n1 import state as s
-from simulator.events.machines.n1.state import I64, Core, Options
+from simulator.events.machines.n1.state import Core, Options
 from simulator.neurons.n1 import wrap16
 
 WEIGHT_MAX = 2000  # of the three-factor pass

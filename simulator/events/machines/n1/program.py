@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from simulator.base.arrays import I64
 from simulator.base.errors import FitError
 from simulator.base.names import INPUT_MODEL
 from simulator.events.machines.n1 import state as s
 from simulator.events.machines.n1.run import CoreRun, run_core
-from simulator.events.machines.n1.state import I64, Options, program_core
+from simulator.events.machines.n1.state import Options, program_core
 from simulator.neurons.base import get
 from simulator.program.graph import Population, Projection
 from simulator.program.program import Program

@@ -19,12 +19,10 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I32, I64, AnyInts
 from simulator.base.errors import InputError
 
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
 FIFO = 16
 PORTS = 5
 LOCAL, NORTH, SOUTH, EAST, WEST = range(PORTS)
@@ -44,10 +42,10 @@ class Network:
 
     width: int
     height: int
-    fifo: npt.NDArray[np.int32]
-    head: npt.NDArray[np.int32]
-    count: npt.NDArray[np.int32]
-    register: npt.NDArray[np.int32]
+    fifo: I32
+    head: I32
+    count: I32
+    register: I32
 
     @staticmethod
     def empty(width: int, height: int) -> Network:
@@ -153,7 +151,7 @@ def _send(
     return int(left)
 
 
-def send_packets(width: int, height: int, packets: npt.NDArray[np.integer], sink_period: int = 1) -> tuple[I64, I64]:
+def send_packets(width: int, height: int, packets: AnyInts, sink_period: int = 1) -> tuple[I64, I64]:
     """Send packets through an empty network and return the cycles of their injection and ejection.
 
     Args:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.arrays import I64
 from simulator.base.errors import InputError
 from simulator.events.machines.n1.core import step
 from simulator.events.machines.n1.state import (
@@ -19,8 +20,6 @@ from simulator.events.machines.n1.state import (
     Options,
     Table,
 )
-
-I64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

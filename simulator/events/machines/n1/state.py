@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64, U8, AnyInts
 from simulator.base.errors import InputError
 from simulator.base.shift_registers import GALOIS16_SEED
 
-I64 = npt.NDArray[np.int64]
-Table = npt.NDArray[np.integer]
+Table = AnyInts
 PARAMS = 32
 SLOTS = 64  # of delays; each holds so many entries
 KEPT_SPIKES = 64  # of a step, for delivery
@@ -82,7 +81,7 @@ class Core(NamedTuple):
     traces: I64
     last: I64
     epoch_spikes: I64
-    fired: npt.NDArray[np.uint8]
+    fired: U8
     source: I64
     target: I64
     weight: I64
@@ -149,7 +148,7 @@ def program_core(neurons: int, params: Table, pool: Table, delay: Table, index: 
     return core
 
 
-def _program_params(core: Core, rows: npt.NDArray[np.int64]) -> None:
+def _program_params(core: Core, rows: I64) -> None:
     for neuron, place, value in rows.tolist():
         if place in _NOT_MODELLED and value:
             raise InputError(
@@ -164,7 +163,7 @@ def _program_params(core: Core, rows: npt.NDArray[np.int64]) -> None:
 
 
 def _check(
-    name: str, rows: npt.NDArray[np.int64], limits: tuple[int, ...], columns: tuple[int, ...] | None = None
+    name: str, rows: I64, limits: tuple[int, ...], columns: tuple[int, ...] | None = None
 ) -> None:  # fmt: skip
     """Raise an error for a value outside 0..limit - 1: compiled kernels look at no bound; `columns` are their numbers."""
     for column, limit in enumerate(limits):
@@ -176,7 +175,7 @@ def _check(
 
 
 def _blank(n: int, m: int) -> Core:
-    def zeros(*shape: int) -> npt.NDArray[np.int64]:
+    def zeros(*shape: int) -> I64:
         return np.zeros(shape, np.int64)
 
     params = zeros(PARAMS, n)

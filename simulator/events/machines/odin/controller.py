@@ -9,8 +9,9 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from simulator.base.arrays import I64
 from simulator.events.machines.odin.crossbar import array, bistable, conducted, learn, neuron, output, pop, push
-from simulator.events.machines.odin.state import I64, NEURONS, QUEUE, Chip, Options
+from simulator.events.machines.odin.state import NEURONS, QUEUE, Chip, Options
 
 # States of the controller, as its log names them.
 WAIT, TREF, BIST, SYNAPSE, PUSH, POP_NEUR, POP_VIRT, HANDSHAKE = 0, 5, 6, 7, 8, 9, 10, 12

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from simulator.events.machines.odin.state import ABSENT, I64, LIF, NEURONS, QUEUE, Chip, Options
+from simulator.base.arrays import I64
+from simulator.events.machines.odin.state import ABSENT, LIF, NEURONS, QUEUE, Chip, Options
 from simulator.neurons import odin_izhikevich, odin_lif
 from simulator.neurons.odin_izhikevich import update as update_izhikevich
 from simulator.neurons.odin_lif import DOWN, UP

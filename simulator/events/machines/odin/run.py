@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.base.arrays import I64
 from simulator.base.errors import InputError
 from simulator.events.machines.odin.controller import N_OPERATIONS, N_OUTPUTS, N_SNAPS
 from simulator.events.machines.odin.controller import run as run_controller
-from simulator.events.machines.odin.state import I64, NEURONS, Chip, Options, Table
+from simulator.events.machines.odin.state import NEURONS, Chip, Options, Table
 
 LONG = 1 << 40  # edges: for a net that comes to rest by itself
 ROOM = 1 << 12  # rows of the logs to start with

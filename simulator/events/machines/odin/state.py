@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64, AnyInts
 from simulator.base.errors import InputError
 from simulator.neurons import odin_izhikevich, odin_lif
 
-I64 = npt.NDArray[np.int64]
-Table = npt.NDArray[np.integer]
+Table = AnyInts
 NEURONS = 256
 QUEUE = 32
 ABSENT, LIF, IZHIKEVICH = range(3)

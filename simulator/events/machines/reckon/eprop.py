@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import numba
 
+from simulator.base.arrays import I64, U8
 from simulator.base.shift_registers import draw
-from simulator.events.machines.reckon.state import BLOCK, I64, R_INP, R_OUT, R_REC, U8, Net, Registers
+from simulator.events.machines.reckon.state import BLOCK, R_INP, R_OUT, R_REC, Net, Registers
 from simulator.neurons.n1 import wrap16
 from simulator.neurons.reckon import saturated16
 

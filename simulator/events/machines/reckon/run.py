@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.base.arrays import I64
 from simulator.base.errors import InputError
 from simulator.events.machines.reckon.eprop import learn
-from simulator.events.machines.reckon.state import I64, Net, Registers, Table
+from simulator.events.machines.reckon.state import Net, Registers, Table
 from simulator.events.machines.reckon.tick import EPROP, PROP, QUIET, SCAN, SDONE, SEND, STEP, events, leak
 
 SEEN = 3  # cycles from the tick's rise to the first phase

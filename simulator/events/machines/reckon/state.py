@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.base.arrays import I64, U8, AnyInts
 from simulator.base.errors import InputError
 from simulator.base.shift_registers import Recurrence
 
-I64 = npt.NDArray[np.int64]
-Table = npt.NDArray[np.integer]
-U8 = npt.NDArray[np.uint8]
+Table = AnyInts
 BLOCK = 16  # target neurons of a weight word
 ONE = 1 << 15  # alpha without leak
 # Rows of `Net.place`: weights (rings inp, rec, wout), then the rows of strnd and oneur.

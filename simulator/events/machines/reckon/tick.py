@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numba
 
+from simulator.base.arrays import I64
 from simulator.base.shift_registers import draw
 from simulator.events.machines.reckon.state import (
-    I64,
     ONE,
     R_ONEUR,
     R_TINP0,

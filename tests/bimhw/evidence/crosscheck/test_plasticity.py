@@ -16,7 +16,6 @@ from bimhw.cli.main import cli
 from bimhw.evidence.crosscheck.plasticity import (
     RULES,
     TOLERANCE,
-    Floats,
     LearningCheck,
     Pairing,
     Rule,
@@ -27,6 +26,7 @@ from bimhw.evidence.crosscheck.plasticity import (
     random_pairing,
 )
 from bimhw.learning.rules.stdp import StdpSettings, StdpTraces
+from simulator.base.arrays import Floats
 from simulator.base.errors import InputError
 
 pytest.importorskip("brian2", reason="needs the extra brian2")

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.base.arrays import I64
 from simulator.base.errors import InputError
 from simulator.events.machines.odin.run import run_odin
-from simulator.events.machines.odin.state import I64, Chip, Options, program_chip
+from simulator.events.machines.odin.state import Chip, Options, program_chip
 from simulator.neurons import odin_izhikevich, odin_lif
 
 REFERENCE_ALL, REFERENCE_ONE = 0x7F, 0xFF

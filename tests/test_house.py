@@ -72,7 +72,7 @@ def test_arrays_are_typed_by_one_name_each() -> None:
         name: types for name, (text, _) in trees().items() if (types := spelt & _array_types(text)) and name != home
     }
     assert len(spelt) > 10
-    assert not again
+    assert not again, f"import these types from {home}: {again}"
 
 
 def _array_types(text: str) -> set[str]:

@@ -12,15 +12,15 @@ together, W neurons side by side, and so do the weights of an input; both stay i
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
 from bimhw.learning.forms import sweep_kernels as back
 from bimhw.learning.forms.kernels import adam_step
-from bimhw.learning.forms.stretch_kernels import I64, delayed, readout
+from bimhw.learning.forms.stretch_kernels import delayed, readout
 from bimhw.models.bim import lanes
 from bimhw.models.bim.lanes import U, W, take
-from bimhw.models.bim.loops import Array, Words
+from bimhw.models.bim.loops import Words
+from simulator.base.arrays import I64, Array, Floats
 
 # what the ring keeps of a step
 ERROR, PSI, ABAR, C, Z, SIG, X_OLD, X_NEW, DELTA, D, V_PRE, S, FREE, ROWS = range(14)
@@ -211,13 +211,13 @@ def learn_windows(
     sizes: tuple[int, int],  # numbers of the ports and of A_log and D together
     learns_rate: bool,  # A_log is learnt
     adam: tuple[float, float, float, int],  # both decays, eps, updates before
-    rates: npt.NDArray[np.float64],  # [T / K] learning rates
+    rates: Floats,  # [T / K] learning rates
     limit: float,  # A_log stays in [-limit, limit]
     consts: Array,  # as in `packed_step`
     psp: int,
     flags: tuple[bool, ...],
     rest: int,  # refractory steps
-    losses: npt.NDArray[np.float64],  # [T] out
+    losses: Floats,  # [T] out
     swept: I64,  # [2] steps and inputs that were not 0, summed over the sweeps, updated
 ) -> None:
     """Learn all windows."""

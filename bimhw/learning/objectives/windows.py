@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -20,11 +19,10 @@ from bimhw.learning.updater import Updater
 from bimhw.models.bim.cell import LayerState
 from bimhw.models.bim.loops import call_kernel
 from bimhw.models.bim.net import NetState
+from simulator.base.arrays import Floats
 
 
-def learn_windows(
-    updater: Updater, learner: SweepLearner, clock: Clock, x: Tensor, y: Tensor
-) -> npt.NDArray[np.float64]:
+def learn_windows(updater: Updater, learner: SweepLearner, clock: Clock, x: Tensor, y: Tensor) -> Floats:
     """Learn whole windows, steps x [T, B, M] with classes y [T, B]; return the loss of each step."""
     assert learner.block is not None
     net, config, old, windows = learner.net, learner.net.config, learner.state.layers[0], len(x) // learner.block

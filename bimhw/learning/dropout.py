@@ -9,18 +9,20 @@ from torch import Tensor, nn
 from bimhw.learning.objectives.scoring import Carried, Forward
 from bimhw.learning.settings import TrainSettings
 from bimhw.models.bim.net import as_bim
+from bimhw.models.nets import Net
 from simulator.base.random import STREAM_TRAINING
 
 
 def dropped(net: nn.Module, forward: Forward, settings: TrainSettings) -> Forward:
-    """Return `forward` for training with the settings' dropout.
+    """Return `forward` for training with the settings' dropout; a baseline's readout has the same name.
 
     Raises:
-        InputError: there is some, and the network is no BIM network.
+        InputError: there is some, and the network is of a family other than BIM's.
     """
     if not settings.dropout:
         return forward
-    return Dropped(as_bim(net, "dropout").readout, forward, settings.dropout, settings.seed)
+    readout = as_bim(net, "dropout").readout if isinstance(net, Net) else net.get_submodule("readout")
+    return Dropped(readout, forward, settings.dropout, settings.seed)
 
 
 class Dropped:

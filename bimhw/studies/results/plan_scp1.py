@@ -10,6 +10,22 @@ from bimhw.studies.results.rows import Row, Table, baselines
 
 _SCP1: dict[str, Any] = {"hidden": "128", "psp": "delta", "k_o": 0.9, "epochs": 40, "batch": 16, "lr_end": 0.02}
 
+_LEAKY: dict[str, str | float] = {
+    "family": "leaky",
+    "rule": "bptt",
+    "recurrent": True,
+    "hidden": "118",
+    "keep": 0.88,
+    "gain_in": 0.5,
+    "gain_rec": 0.2,
+    "k_o": 0.8,
+    "clip": 1.0,
+    "epochs": 40,
+    "batch": 16,
+    "lr": 0.002,
+    "lr_end": 0.02,
+}
+
 _RATES = (0.001, 0.004, 0.01, 0.03)
 
 SCP1 = Table(
@@ -32,6 +48,7 @@ SCP1 = Table(
             | {"hidden": "45", "delays": "0,1,2", "epochs": 80},
         ),
         Row("BIM-D 1x128, hidden layer frozen, spike readout", "bim", {**_SCP1, "rule": "frozen", "lr": 0.01}),
+        Row("recurrent LIF 1x118 of the family leaky (for chips), BPTT, 40 passes, spike readout", "bim", _LEAKY),
         *baselines(20_000, 20, _RATES, 16)[:3],
         *baselines(20_000, 20, (0.004, 0.01, 0.03, 0.1), 16)[3:],
         *(
@@ -54,6 +71,11 @@ SCP1 = Table(
     "those of training, and what folds of mixed trials reward does not carry over. Against the shift, not built: each channel "
     "less its mean over the trial (folds 92.3, test .904, one seed), five copies with a random offset (folds 92.1, test .914). "
     "Both test figures were seen before the row of 80 passes was run; nothing of it was chosen by them. "
+    "The leaky row is a network of docs/rules.md that compiles for chips: seed 0 on loihi2 has AUC .971 (float .973). Folds, two "
+    "seeds: 91.1 with a gain of W_in of .5 or 1, and the same with an adaptive threshold (jump .5, decay .7); gain 2 90.2, rate "
+    ".001 90.9, k_o .95 89.7, surrogate width 1 90.9; twenty passes at .004 90.3, at .01 88.4 (what a membrane keeps .95 87.5, "
+    ".75 87.9); eighty 91.2 to 91.3. Between equals the ninety training trials of the lowest mean decided, held out from the "
+    "others, since the test trials lie lower (seen on their inputs): gain .5 96.5, gain 1 85.9, adaptive 86.8. "
     "At lr 0.001 the Mamba block has 91.3 on the validation part (90.6 at 0.01) and the CNN 96.9 as at 0.01; their rows were not "
     "trained anew.",
 )

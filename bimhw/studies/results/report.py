@@ -159,15 +159,20 @@ def _edges(table: Table, rows: list[tuple[Row, list[Point]]], points: Mapping[st
         tuned = {point_key(table.name, row, row.options | c, 0, True): c for c in row.grid}
         tried = [(points[key], choice) for key, choice in tuned.items() if key in points]
         for name in dict.fromkeys(name for _, choice in tried for name in choice):
-            of_value = {c[name]: value(p, table) for p, c in tried if isinstance(c.get(name), int | float)}
+            least = _LEAST.get(name)
+            valued = [(c.get(name, least), value(p, table)) for p, c in tried]
+            of_value = {number: figure for number, figure in valued if isinstance(number, int | float)}
             low, high = min(of_value, default=0), max(of_value, default=0)
             chosen = found[0].options.get(name)
-            if len(of_value) < 2 or chosen not in (low, high):
+            if len(of_value) < 2 or chosen not in (low, high) or chosen == least:
                 continue
             if all(figure != of_value[chosen] for number, figure in of_value.items() if low < number < high):
                 which = "smallest" if chosen == low else "largest"
                 out.append(f"{row.label}: {name} {chosen:g} ({which} of {len(of_value)})")
     return out
+
+
+_LEAST = {"dropout": 0.0}  # nothing lies beyond these; a choice without the name has this value
 
 
 def _line(cells: list[str]) -> str:

@@ -10,16 +10,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from bimhw.learning.dropout import Dropped
+from bimhw.learning.dropout import Dropped, dropped
 from bimhw.learning.forms.bptt import run_compiled
+from bimhw.learning.objectives.language import LanguageSettings
 from bimhw.learning.recipe import recipe
 from bimhw.learning.train import Trainer, TrainSettings
 from bimhw.models.bim import complex_state
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from bimhw.models.nets import build
+from bimhw.studies.baselines.models import Recurrent
+from bimhw.studies.baselines.models import build as baseline
 from bimhw.tasks.base import Split, Task, late_steps
 from simulator.base.errors import InputError
+from simulator.base.random import STREAM_TRAINING
 from tests.bimhw.models.test_complex_state import _plain_scan
 
 
@@ -85,6 +89,16 @@ def test_a_resumed_run_draws_what_the_whole_one_does() -> None:
     second.epoch(2, lambda _: None)
     assert torch.equal(whole.updater.parameters.values, second.updater.parameters.values)
     assert not torch.equal(whole.updater.parameters.values, without.updater.parameters.values)
+
+
+def test_a_baseline_reads_its_states_through_the_mask() -> None:
+    gru = baseline("gru", 4, 3, 16, seed=0)
+    assert isinstance(gru, Recurrent)
+    x = torch.rand(5, 7, 4, generator=torch.Generator().manual_seed(0))
+    out, _ = dropped(gru, gru, LanguageSettings(rule="tbptt", dropout=0.5, seed=3))(x, None)
+    mask = np.random.default_rng((3, STREAM_TRAINING, 0)).random((7, 16)) >= 0.5
+    states, _ = gru.cell(x)
+    torch.testing.assert_close(out, gru.readout(states * torch.from_numpy(mask) / 0.5))
 
 
 @pytest.mark.parametrize(("rule", "share"), [("rtrl", 0.1), ("frozen", 0.1), ("bptt", 1.0), ("bptt", -0.1)])

@@ -265,6 +265,23 @@ def test_an_edge_is_none_where_a_number_between_does_as_well(
     assert ("lr 0.04 (largest of 3)" in text) is said
 
 
+@pytest.mark.parametrize(("best", "said"), [({}, False), ({"dropout": 0.1}, False), ({"dropout": 0.2}, True)])
+def test_no_dropout_is_the_end_of_its_range(
+    best: dict[str, float], said: bool, plan: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid: tuple[dict[str, float], ...] = ({}, {"dropout": 0.1}, {"dropout": 0.2})
+    row = replace(ROWS[0], grid=grid)
+    monkeypatch.setitem(TABLES, "toy", replace(TABLE, rows=(row,)))
+    points = {}
+    for choice in grid:
+        options = row.options | choice
+        for tuning in (True, False) if choice == best else (True,):
+            key = point_key("toy", row, options, 0, tuning)
+            points[key] = Point(key, "toy", "online", tuning, options, 0, accuracy=0.9 if choice == best else 0.5)
+    text = write_report(points, tmp_path)[0].read_text()
+    assert ("On the edge" in text) is said
+
+
 def test_every_row_of_the_plan_has_valid_settings() -> None:
     """Options of each row are accepted by what will train it (a typo would only show hours later)."""
     from bimhw.learning.objectives.ctc import CtcSettings

@@ -67,10 +67,19 @@ def _chain(module: nn.Module, prefix: str) -> Layers:
         if node.op == "output" and given:
             return
         if node.op != "call_module" or not given or node.target in seen:
+            if last is not None and last.op == "call_module":
+                _check_no_rnn(module.get_submodule(str(last.target)), f"{prefix}{last.target}")
             raise _no_chain(module, prefix, f"has a forward that is no chain of layers: {_what(node, seen)}")
         seen.add(node.target)
         yield str(node.target), module.get_submodule(str(node.target))
         last = node
+
+
+def _check_no_rnn(layer: nn.Module, name: str) -> None:
+    """Raise `FitError` on a recurrent layer of torch: its result is a tuple, so that a forward with it is no chain."""
+    if isinstance(layer, nn.RNNBase):
+        way_out = "Train with a BIM layer or a spiking neuron in its place"
+        raise FitError(f"layer {name!r} ({type(layer).__name__})", "has no form on a chip", way_out)
 
 
 def _what(node: fx.Node, seen: set[Any]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -83,9 +84,10 @@ def _bim_net(layers: Layers) -> tuple[BimConfig, dict[str, Any]] | None:
     if not blocks or len(blocks) != len(hidden) or not isinstance(readout, nn.Linear):
         return None
     top = blocks[-1]
-    if top.output == "spikes" or any(b.output != "spikes" for b in blocks[:-1]):
+    if any(b.output != "spikes" for b in blocks[:-1]):
         return None
     sizes: dict[str, Any] = {"n_in": blocks[0].config.n_in, "hidden": tuple(b.config.hidden[0] for b in blocks)}
+    sizes |= {"k_o": 0.0} if top.output == "spikes" else {}  # the readout reads spikes as they are
     config = msgspec.structs.replace(top.config, n_out=readout.out_features, **sizes)
     own = [msgspec.structs.replace(b.config, n_in=1, hidden=(1,), k_o=0.0, readout="spike") for b in blocks]
     meets = all(a.config.hidden[0] == b.config.n_in for a, b in itertools.pairwise(blocks))
@@ -127,14 +129,30 @@ def _parts(layers: Layers, input_shape: tuple[int, ...] | None) -> Iterator[tupl
             yield _readout(layers, at + 1, name, layer.k)
             at += 2
         else:
-            end = at + next(
-                (i for i, (_, m) in enumerate(layers[at:]) if isinstance(m, BimModule | Filter)), len(layers)
-            )
-            part = layers[at:end]
-            if not isinstance(part[-1][1], Neuron | Recurrent):
-                raise FitError(f"layer {part[-1][0]!r}", "gives no spikes to the layer behind it", _SPIKES)
-            yield name, module_network(nn.Sequential(*(m for _, m in part)), shape)
+            end = next((i for i in range(at, len(layers)) if isinstance(layers[i][1], BimModule | Filter)), len(layers))
+            part, last = _unflattened(layers[at:end], shape), end == len(layers)
+            if last and at and len(part) == 1 and isinstance(part[0][1], nn.Linear):
+                yield _readout(layers, end - 1, name, 0.0)
+            elif part:
+                network = module_network(_named(part), shape)
+                if not last and not isinstance(part[-1][1], Neuron | Recurrent):
+                    raise FitError(f"layer {part[-1][0]!r}", "gives no spikes to the layer behind it", _SPIKES)
+                yield name, network
             at = end
+
+
+def _unflattened(part: Layers, shape: tuple[int, ...] | None) -> Layers:
+    """Return a part without a Flatten at its end, and at its beginning where the values are one row already."""
+    while part and isinstance(part[-1][1], nn.Flatten):
+        part = part[:-1]
+    while part and isinstance(part[0][1], nn.Flatten) and shape is not None and len(shape) == 1:
+        part = part[1:]
+    return part
+
+
+def _named(part: Layers) -> nn.Sequential:
+    """Return layers as one module that keeps their names."""
+    return nn.Sequential(OrderedDict((name.replace(".", "/"), m) for name, m in part))
 
 
 _SPIKES = "Put a neuron layer (nn.LIF, nn.BIM) between a linear layer and the next, or fold the two linear layers"
@@ -153,12 +171,14 @@ def _readout(layers: Layers, at: int, name: str, k: float) -> tuple[str, Network
 
 
 def _arrays(layer: nn.Module) -> dict[str, Any]:
+    if isinstance(layer, BimModule):
+        layer.check_own("a chip")
     state = {k: as_array(v) for k, v in layer.state_dict().items()}
     return {k: v if v.dtype == np.bool_ else v.astype(np.float64) for k, v in state.items()}
 
 
 def _readout_arrays(layer: nn.Module) -> dict[str, Any]:
     assert isinstance(layer, nn.Linear)
-    weight = layer.weight.detach().cpu().double().numpy()
+    weight = as_array(layer.weight).astype(np.float64)
     bias: Any = layer.bias  # None without bias, whatever torch's types say
-    return {"weight": weight, "bias": np.zeros(len(weight)) if bias is None else bias.detach().cpu().double().numpy()}
+    return {"weight": weight, "bias": np.zeros(len(weight)) if bias is None else as_array(bias).astype(np.float64)}

@@ -5,15 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Literal, get_args, get_origin, get_type_hints
 
-from simulator.base.errors import InputError
+import msgspec
+import numpy as np
+
+from simulator.base.errors import InputError, unknown_name
 
 Rule = tuple[str, bool, str]
 """Field, whether it keeps the rule, the rule in words."""
 
 
 def common_rules(config: object, positive: Sequence[str] = (), decays: Sequence[str] = ("k_o",)) -> list[Rule]:
-    """Return the rules of sizes and input scale that every family has, of its positive fields and its fields in [0, 1)."""
+    """Return the rules of sizes and input scale that every family has, of its positive fields and its fields in [0, 1).
+
+    Raises:
+        InputError: a field of another type, which no rule could be asked of.
+    """
+    check_types(config)
     value = partial(getattr, config)
     hidden: tuple[int, ...] = value("hidden")
     return [
@@ -22,6 +31,37 @@ def common_rules(config: object, positive: Sequence[str] = (), decays: Sequence[
         *((n, 0 <= value(n) < 1, "must be in [0, 1)") for n in decays),
         *((n, 0 < value(n) < math.inf, "must be positive") for n in ("input_scale", *positive)),
     ]
+
+
+def check_types(config: object) -> None:
+    """Raise `InputError` on the first field of a config whose value is of another type than it says."""
+    for name, kind in _hints(type(config)).items():
+        value = getattr(config, name)
+        if isinstance(value, msgspec.Struct):
+            continue
+        try:
+            msgspec.convert(_plain(value), kind)
+        except msgspec.ValidationError as error:
+            if get_origin(kind) is Literal:
+                raise unknown_name(f"model config: {name}", value, get_args(kind)) from error
+            raise InputError(f"model config: {name}", f"is {value!r}: {error}", "Correct it") from error
+
+
+_HINTS: dict[type, dict[str, object]] = {}  # types of the fields of each class of configs that was made
+
+
+def _hints(kind: type) -> dict[str, object]:
+    if kind not in _HINTS:
+        fields = {field.name for field in msgspec.structs.fields(kind)}
+        _HINTS[kind] = {name: hint for name, hint in get_type_hints(kind).items() if name in fields}
+    return _HINTS[kind]
+
+
+def _plain(value: object) -> object:
+    """Return numpy's scalars as Python's."""
+    if isinstance(value, tuple | list):
+        return tuple(map(_plain, value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def check_rules(config: object, rules: Iterable[Rule]) -> None:

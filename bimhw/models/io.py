@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bimhw.models.registry import config_from, config_to_json, family_of
-from bimhw.models.tensors import as_array
+from bimhw.models.tensors import as_array, on_cpu
 from bimhw.models.torch_files import HASH_KEY, load_torch, save_torch
 from simulator.base import files, writing
 from simulator.base.arrays import Array
@@ -41,7 +41,7 @@ def save_model(model: Net | WordNet, path: str | Path) -> Path:
 def write_contents(path: str | Path, config: str, state_dict: Mapping[str, Tensor]) -> Path:
     """Write a config (JSON) and tensors as a model file; errors as in `save_model`."""
     path = _checked_suffix(Path(path))
-    state = {k: v.detach().cpu().contiguous() for k, v in state_dict.items()}
+    state = {k: on_cpu(v).contiguous() for k, v in state_dict.items()}
     if path.suffix == ".safetensors":
         arrays = {k: as_array(v) for k, v in state.items()}
         facts = {CONFIG_KEY: config, FORMAT_KEY: FORMAT}

@@ -79,6 +79,7 @@ def _build_recurrent(options: Options) -> nn.Module:
 
 
 def _bim(layer: BimModule) -> Options:
+    layer.check_own("a file")
     config = msgspec.to_builtins(layer.config)
     own = {k: v for k, v in config.items() if k not in _NETWORK_FIELDS}
     return {"n_in": layer.config.n_in, "hidden": layer.config.hidden[0], "output": layer.output} | own

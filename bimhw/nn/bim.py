@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bimhw.learning.forms.bptt import layer_loop
 from bimhw.models.bim.cell import LayerState
-from bimhw.models.bim.loops import takes_loops
+from bimhw.models.bim.loops import takes_loops, without_loops
 from bimhw.models.bim.module import BimModule, Output
 from bimhw.models.bim.net import Init, RunLayer
 from bimhw.nn.online import Credit, Online
@@ -18,6 +18,11 @@ from simulator.base.errors import InputError
 
 # torch.compile does not see into the loops
 _fused: Callable[[RunLayer], RunLayer] = torch.compiler.disable
+
+
+def _followed() -> bool:
+    """Return whether `torch.export` or a transform of `torch.func` follows what is computed: it cannot see into the loops."""
+    return torch.compiler.is_exporting() or bool(torch._C._are_functorch_transforms_active())
 
 
 class BIM(BimModule):
@@ -70,8 +75,11 @@ class BIM(BimModule):
         self.online = Online(self, form, credit, block, lookback)
 
     def run(self, x: Tensor, state: LayerState | None = None) -> tuple[Tensor, LayerState]:
-        """See `BimModule.run`; on the CPU by the compiled loops."""
+        """See `BimModule.run`; on the CPU by the compiled loops, unless torch follows each operation."""
         self._check(x)
+        if _followed():
+            with without_loops():
+                return super().run(x, state)
         drive = self.drive(x)
         state = state or self.initial_state(x.shape[1], drive.z)
         loops = takes_loops(drive.z) and takes_loops(self.get_parameter("w_in"))

@@ -52,6 +52,7 @@ class Online:
         self.record: Record | None = None
         self.steps = self.signalled = 0
         self.memory: Eligibility | None = None
+        self.began = ""
 
     def observe(self, x: Tensor) -> Tensor:
         """Do one step; see `BIM.observe`."""
@@ -61,6 +62,8 @@ class Online:
         with torch.no_grad():
             drive = layer.drive(x)
             if self.state is None or self.memory is None:
+                layer.check_own("online learning")
+                self.began = _type_of(layer)
                 self.state = layer.initial_state(len(x), drive.z)
                 self.memory = self._make(layer, len(x), *self._steps)
             elif len(x) != len(self.state.v):
@@ -69,6 +72,8 @@ class Online:
                     f"has a batch of {len(x)}, the sequence began with {len(self.state.v)}",
                     "Call reset() first",
                 )
+            elif (now := _type_of(layer)) != self.began:
+                raise InputError("BIM: step", f"is {now}, the sequence began as {self.began}", "Call reset() first")
             self.state, self.record = layer.advance(drive, self.state)
             self.memory.push(x.detach().to(drive.z.dtype), self.record)
         self.steps += 1
@@ -124,6 +129,11 @@ class Online:
             if parameter.requires_grad:
                 g = g.to(parameter.dtype)
                 parameter.grad = g.clone() if parameter.grad is None else parameter.grad + g
+
+
+def _type_of(layer: BimModule) -> str:
+    weight = layer.get_parameter("w_in")
+    return f"{weight.dtype} on {weight.device}"
 
 
 def layer_form(name: str) -> LayerForm:

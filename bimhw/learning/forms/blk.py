@@ -21,6 +21,7 @@ from bimhw.learning.forms.learner import Gradients
 from bimhw.learning.forms.propagate import check_supported, state_count, transition
 from bimhw.learning.forms.seq import SweepCredit, SweepLearner
 from bimhw.learning.rules.homeostasis import Homeostasis
+from bimhw.models.bim.loops import widened
 from bimhw.models.bim.net import BimLayer, BimNet
 from simulator.plasticity.operations import OPERATIONS
 
@@ -32,7 +33,7 @@ class LayerCarry:
         check_supported(layer.config, "blk")
         self.layer, n = layer, state_count(layer.config)
         h, m1 = layer.config.hidden[layer.index], layer.config.fan_in(layer.index) + 1
-        like = layer.get_parameter("w_in").detach()
+        like = widened(layer.get_parameter("w_in").detach())
         self.e = like.new_zeros(batch, h, 3, m1, n)
         self.own = like.new_zeros(batch, h, 2, n)
 

@@ -55,11 +55,16 @@ class Record(NamedTuple):
 class _Spike(torch.autograd.Function):
     """s = [v >= 0] with the surrogate's derivative."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, v: Tensor, kind: str, width: float) -> Tensor:
-        ctx.save_for_backward(v)
-        ctx.kind, ctx.width = kind, width
+    def forward(v: Tensor, kind: str, width: float) -> Tensor:
         return (v >= 0).to(v.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, str, float], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0])
+        ctx.kind, ctx.width = inputs[1:]
 
     @staticmethod
     def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor, None, None]:

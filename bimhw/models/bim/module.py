@@ -9,13 +9,16 @@ from torch import Tensor
 
 from bimhw.models.bim import cell, complex_state
 from bimhw.models.bim.cell import Drive, LayerState, Record
-from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.config import BimConfig, layer_shapes
 from bimhw.models.bim.loops import HALF, widened
 from bimhw.models.bim.net import BimLayer, Init
 from simulator.base.errors import InputError, unknown_name
 
 Output = Literal["spikes", "filtered", "membrane"]
 OUTPUTS: tuple[Output, ...] = ("spikes", "filtered", "membrane")
+
+
+_OF_NETWORK = ("n_in", "hidden", "n_out", "readout", "dense_readout", "input_delays", "input_scale")
 
 
 class BimModule(BimLayer):
@@ -51,17 +54,12 @@ class BimModule(BimLayer):
     ) -> None:
         if output not in OUTPUTS:
             raise unknown_name("BIM: output", output, OUTPUTS)
-        taken = {
-            "n_in",
-            "hidden",
-            "n_out",
-            "readout",
-            "dense_readout",
-            "input_delays",
-            "input_scale",
-        } & constants.keys()
-        if taken:
-            raise InputError(f"BIM: {sorted(taken)[0]}", "belongs to a whole network, not to one layer", "Leave it out")
+        for name in sorted(constants):
+            if name in _OF_NETWORK:
+                raise InputError(f"BIM: {name}", "belongs to a whole network, not to one layer", "Leave it out")
+            if name not in BimConfig.__struct_fields__:
+                known = [field for field in BimConfig.__struct_fields__ if field not in _OF_NETWORK]
+                raise unknown_name("BIM: option", name, known)
         readout: Literal["spike", "membrane"] = "membrane" if output == "membrane" else "spike"
         if output == "spikes":
             constants.setdefault("k_o", 0.0)
@@ -118,7 +116,19 @@ class BimModule(BimLayer):
         """Run a sequence [T, B, M] from the zero state: outputs [T, B, H]."""
         return self.run(x)[0]
 
+    def check_own(self, what: str) -> None:
+        """Raise `InputError` where torch's pruning or a parametrization took the place of a parameter."""
+        for name in layer_shapes(self.config, 0):
+            if name not in self._parameters and name not in self._buffers:
+                raise InputError(
+                    f"BIM: {name}",
+                    f"is worked out by torch's pruning or a parametrization, and {what} needs the parameter itself",
+                    f"Call torch.nn.utils.prune.remove(layer, {name!r}) or parametrize.remove_parametrizations first",
+                )
+
     def _check(self, x: Tensor) -> None:
+        if not isinstance(x, Tensor):
+            raise InputError("BIM: input", f"is a {type(x).__name__}", "Give a torch.Tensor")
         if x.ndim != 3 or x.shape[2] != self.config.n_in or not x.shape[0]:
             shape = tuple(x.shape)
             raise InputError(

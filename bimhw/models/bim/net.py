@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 import torch
@@ -79,6 +79,8 @@ class BimLayer(nn.Module):
     def get_parameter(self, target: str) -> nn.Parameter:
         """Do as torch's, without walking through names: online learning asks a dozen times a step."""
         found = self._parameters.get(target)
+        if found is None and isinstance(made := getattr(self, target, None), Tensor):
+            return cast(nn.Parameter, made)  # what torch's pruning or a parametrization makes of its own parameters
         return super().get_parameter(target) if found is None else found
 
     def weight(self, port: str) -> Tensor:

@@ -73,3 +73,18 @@ def test_what_breaks_a_chain_is_named(end: Callable[[Net, Tensor, Tensor], Tenso
         return
     with pytest.raises(FitError, match=r"module 'Net' \(Net\).*" + message):
         bimhw.compile(net, "loihi2")
+
+
+def test_a_recurrent_layer_of_torch_is_named() -> None:
+    class WithGru(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gru, self.core = nn.GRU(5, 8), bnn.BIM(8, 6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.core(self.gru(x)[0])
+
+    with pytest.raises(FitError, match=r"layer 'gru' \(GRU\): has no form on a chip"):
+        bimhw.compile(WithGru(), "loihi2")
+    with pytest.raises(FitError, match=r"layer '0\.gru' \(GRU\)"):
+        bimhw.compile(nn.Sequential(WithGru(), nn.Linear(6, 3)), "loihi2")

@@ -41,6 +41,18 @@ STACKS = {
         linear(6, 3),
     ],
     "lif then bim": lambda: [linear(5, 8), bnn.LIF(0.9), bim(8, 6, psp="exp"), linear(6, 4), bnn.LI(0.8)],
+    "spikes read": lambda: [bim(5, 8), linear(8, 3)],
+    "spikes read of a mixed stack": lambda: [linear(5, 8), bnn.LIF(0.9), bim(8, 6), linear(6, 3)],
+    "lif on top": lambda: [bim(5, 8), linear(8, 6), bnn.LIF(0.8), linear(6, 3)],
+    "flattened": lambda: [
+        nn.Flatten(2),
+        bim(5, 8),
+        nn.Flatten(2),
+        linear(8, 6),
+        bnn.LIF(0.8),
+        nn.Flatten(2),
+        bim(6, 4),
+    ],
     "spikes out": lambda: [linear(5, 8), bnn.CubaLIF(0.5, 0.9), bim(8, 6)],
     "one layer": lambda: [bim(5, 6)],
 }

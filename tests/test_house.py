@@ -82,7 +82,7 @@ def _array_types(text: str) -> set[str]:
 def knots() -> list[list[str]]:
     """Return modules that import one another: at once, lazily, or for type checkers only."""
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
-    facade = "bimhw"  # its imports for type checkers name what it loads by need; nothing below may import it
+    facade = "bimhw"  # it loads every room by need; nothing below may import it
     arrows = nx.DiGraph((a, b) for a in graph.modules for b in graph.find_modules_directly_imported_by(a))
     assert not [a for a in arrows.predecessors(facade) if a.split(".")[1] not in ("cli", "__main__")]
     return [sorted(knot) for knot in nx.strongly_connected_components(arrows) if len(knot) > 1]

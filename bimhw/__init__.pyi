@@ -1,6 +1,5 @@
 """The public names of bimhw, one import each: type checkers read them here, and `bimhw/__init__.py` loads them on first use."""
 
-from simulator.base.names import VERSION as __version__
 from bimhw.compiler.decode import decode as decode
 from bimhw.compiler.decode import encode as encode
 from bimhw.compiler.fit import fit as fit
@@ -76,6 +75,7 @@ from energy_models.gpu import gpu_cost as gpu_cost
 from energy_models.learning import learning_counts as learning_counts
 from mapping.network import Network as Network
 from simulator.base.errors import BimhwError as BimhwError
+from simulator.base.names import VERSION as __version__
 from simulator.chips.listing import check_chip_file as chips_check
 from simulator.chips.listing import chip_schema as chips_schema
 from simulator.chips.listing import list_chips as chips

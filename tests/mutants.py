@@ -276,7 +276,8 @@ for name in ("words", "arbiter", "tokens", "kernel"):
     setattr(simulator.timing, name, module)
     exec(compile(source, path, "exec"), module.__dict__)
 from simulator.timing.words import pack
-from simulator.timing.cases import forked, random_case, random_mesh, random_run
+from simulator.timing.cases import random_case, random_mesh
+from tests.simulator.timing.cases import forked, random_run
 from simulator.timing.clocked import run_clocked, run_clocked_local
 from simulator.timing.compiled import run_compiled, run_compiled_local, run_steps
 for seed in range(int(sys.argv[2])):

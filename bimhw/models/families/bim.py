@@ -8,19 +8,16 @@ from bimhw.models.bim.config import BimConfig, mask_shapes, parameter_shapes
 from bimhw.models.registry import Arrays, ModelFamily, by_shapes, later, load_arrays_into, register
 
 if TYPE_CHECKING:
-    from bimhw.models.bim.net import BimNet, Init
-
-
-def _build(config: BimConfig, seed: int, init: Init | None) -> BimNet:
     from bimhw.models.bim.net import BimNet
 
-    return BimNet(config, seed, init)
+
+_build = later("bimhw.models.bim.net:BimNet")
 
 
 def _load(config: BimConfig, arrays: Arrays) -> BimNet:
     import torch
 
-    net = _build(config, 0, None)
+    net: BimNet = _build(config, 0, None)
     for name in mask_shapes(config):
         if name in arrays:
             net.add_mask(name, torch.from_numpy(arrays[name].copy()))

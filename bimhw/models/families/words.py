@@ -8,15 +8,11 @@ from bimhw.models.registry import Arrays, ModelFamily, by_shapes, later, load_ar
 from bimhw.models.words.config import CORE, FAMILY, WordsConfig, mask_shapes, parameter_shapes
 
 if TYPE_CHECKING:
-    from bimhw.models.bim.net import Init
     from bimhw.models.words.net import WordNet
     from mapping.network import Network
 
 
-def _build(config: WordsConfig, seed: int, init: Init | None) -> WordNet:
-    from bimhw.models.words.net import WordNet
-
-    return WordNet(config, seed, init)
+_build = later("bimhw.models.words.net:WordNet")
 
 
 def _core(arrays: Arrays) -> Arrays:
@@ -32,7 +28,7 @@ def _network(config: WordsConfig, arrays: Arrays) -> Network:
 def _load(config: WordsConfig, arrays: Arrays) -> WordNet:
     import torch
 
-    net = _build(config, 0, None)
+    net: WordNet = _build(config, 0, None)
     for name, value in arrays.items():
         if ".mask_" in name:
             net.core.add_mask(name.removeprefix(CORE), torch.from_numpy(value.copy()))

@@ -8,15 +8,25 @@ import numpy as np
 import pytest
 import torch
 
-from bimhw.learning.local_rules.costs import rule_costs
 from bimhw.learning.local_rules.learner import LocalLearner, LocalRule
 from bimhw.learning.rules.kinds.leaky import RULES
 from bimhw.models.leaky.config import LeakyConfig
 from bimhw.models.leaky.net import LeakyNet, LeakyRecord
+from simulator.plasticity.operations import LocalLayer, LocalOperations, local_operations
 
 STEPS, HIDDEN, M, C = 6, (4, 3), 5, 3
 CASES = [(rule, recurrent, adaptive) for rule in RULES[1:] for recurrent in (False, True) for adaptive in (False, True)]
 CASES = [(r, rec, ada) for r, rec, ada in CASES if (r.recurrent or not rec) and (r.adaptive or not ada)]
+
+
+def rule_costs(rule: LocalRule, config: LeakyConfig) -> tuple[LocalOperations, ...]:
+    """Costs of a rule in each hidden layer, from the table of operations."""
+    out = []
+    for k, (m, h) in enumerate(zip((config.n_in, *config.hidden), config.hidden, strict=False)):
+        above = config.hidden[k + 1] if k + 1 < config.n_layers else 0
+        layer = LocalLayer(m + h * config.recurrent, h, config.n_out, above, config.adaptive)
+        out.append(local_operations(rule.eligibility, rule.signal, bool(rule.filtered), layer))
+    return tuple(out)
 
 
 class Counter:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from simulator.program.spikes import SpikeTrain
-from simulator.timing.cases import random_case, random_mesh, random_run, random_system
+from simulator.timing.cases import random_case, random_mesh
 from simulator.timing.clocked import run_clocked, run_clocked_local
 from simulator.timing.compiled import run_compiled, run_compiled_local
 from simulator.timing.contract import Mesh, StepTimes, StepWork
@@ -21,6 +21,7 @@ from simulator.timing.neighbours import LocalTimes
 from simulator.timing.plan import make_plan
 from simulator.timing.run import run_timing
 from simulator.timing.simpy_timing import run_simpy
+from tests.simulator.timing.cases import random_run, random_system
 from tests.simulator.timing.times import check_same_times
 
 SYNCS: dict[str, dict[str, Any]] = {

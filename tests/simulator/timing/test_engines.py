@@ -10,13 +10,14 @@ import pytest
 from simulator.base.errors import InputError
 from simulator.timing.barrier import quiet_times, release_time, start_times
 from simulator.timing.bound import link_busy_of, quiet_bound, release_bound
-from simulator.timing.cases import random_case, random_mesh, random_system, random_work
+from simulator.timing.cases import random_case, random_mesh, random_work
 from simulator.timing.clocked import run_clocked
 from simulator.timing.compiled import run_compiled, run_steps
 from simulator.timing.contract import ARR, DONE, GEN, INJ, LOCAL, SRV, Mesh, StepTimes, StepWork
 from simulator.timing.simpy_timing import run_simpy
 from simulator.timing.wires import hops, wires
 from simulator.timing.words import pack
+from tests.simulator.timing.cases import random_system
 from tests.thinned import first
 
 

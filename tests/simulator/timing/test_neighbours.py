@@ -11,7 +11,7 @@ from simulator.base.arrays import I64
 from simulator.base.errors import InputError
 from simulator.program.axons import axon_table, host_readers
 from simulator.timing.barrier import quiet_times, release_time, start_times
-from simulator.timing.cases import random_mesh, random_run, random_system, run_of
+from simulator.timing.cases import random_mesh
 from simulator.timing.clocked import run_clocked, run_clocked_local
 from simulator.timing.compiled import run_compiled_local
 from simulator.timing.contract import DONE, Mesh
@@ -28,6 +28,7 @@ from simulator.timing.neighbours import (
 from simulator.timing.plan import make_plan
 from simulator.timing.run import run_timing
 from simulator.timing.wires import token_ticks, wires
+from tests.simulator.timing.cases import random_run, random_system, run_of
 from tests.thinned import first
 
 

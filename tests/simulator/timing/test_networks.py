@@ -19,7 +19,7 @@ from simulator.program.axons import axon_table, host_readers
 from simulator.program.program import HOST
 from simulator.program.traffic import reach
 from simulator.timing.bound import link_busy_of
-from simulator.timing.cases import forked, forked_run, random_case, random_run, random_system
+from simulator.timing.cases import random_case
 from simulator.timing.check import check_mesh
 from simulator.timing.clocked import run_clocked, run_clocked_local
 from simulator.timing.compiled import run_compiled, run_compiled_local
@@ -28,6 +28,7 @@ from simulator.timing.handshake import run_simpy_local
 from simulator.timing.run import run_timing
 from simulator.timing.simpy_timing import run_simpy
 from tests.simulator.events.test_engine import random_inputs, random_program
+from tests.simulator.timing.cases import forked, forked_run, random_run, random_system
 from tests.simulator.timing.test_engines import agreed
 from tests.simulator.timing.test_neighbours import assert_same as assert_same_run
 

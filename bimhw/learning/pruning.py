@@ -26,7 +26,7 @@ import torch
 
 from bimhw.models.bim.net import BimNet
 from simulator.base.arrays import AnyFloats, Bools, Floats
-from simulator.base.errors import InputError
+from simulator.base.errors import check_fields
 
 Mode = Literal["resampled", "gated", "regrow"]
 READOUT = "readout.weight"
@@ -45,14 +45,13 @@ class PruneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, ok, rule in (
+        rules = (
             ("rho", 0 <= self.rho <= 0.99, "must be in [0, 0.99]"),
             ("beta0", 0 < self.beta0 < math.inf, "must be positive"),
             ("gamma0", 0 < self.gamma0 <= 0.5, "must be in (0, 0.5]: beyond, the threshold may oscillate"),
             ("turnover", 0 < self.turnover <= 1, "must be in (0, 1]"),
-        ):
-            if not ok:
-                raise InputError(f"pruning {name}", f"is {getattr(self, name)!r}, {rule}", "Correct it")
+        )
+        check_fields("pruning ", self, rules)
 
 
 class MatrixPruner:

@@ -11,7 +11,7 @@ from bimhw.learning.forms.seq import SweepCredit
 from bimhw.learning.optim import OptimiserName
 from bimhw.learning.pruning import Mode
 from bimhw.learning.rules.registry import gradient_form, learning_rule, rule_and_form
-from simulator.base.errors import InputError
+from simulator.base.errors import check_fields
 from simulator.base.schedule import LR_COURSES, LrCourse
 
 
@@ -126,17 +126,13 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             ),
             ("rate_strength", self.rate_strength >= 0, "must not be negative"),
         )
-        for name, ok, rule in rules:
-            if not ok:
-                raise InputError(f"training setting {name}", f"is {getattr(self, name)!r}, {rule}", "Correct it")
+        check_fields("training setting ", self, rules)
 
     def check_autograd(self) -> None:
         """Raise `InputError` for what autograd with clipped Adam does not have."""
-        for name, ok in (("optimiser", self.optimiser == "adam"), ("rate_strength", not self.rate_strength)):
-            if not ok:
-                raise InputError(
-                    f"training setting {name}", f"is {getattr(self, name)!r}, rule {self.rule} has none", "Leave it out"
-                )
+        none = f"rule {self.rule} has none"
+        rules = ("optimiser", self.optimiser == "adam", none), ("rate_strength", not self.rate_strength, none)
+        check_fields("training setting ", self, rules, "Leave it out")
 
 
 def _of_stdp(s: TrainSettings) -> list[tuple[str, bool, str]]:

@@ -10,7 +10,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import msgspec
 import numpy as np
 
-from simulator.base.errors import InputError, unknown_name
+from simulator.base.errors import InputError, check_fields, unknown_name
 
 Rule = tuple[str, bool, str]
 """Field, whether it keeps the rule, the rule in words."""
@@ -44,7 +44,7 @@ def check_types(config: object) -> None:
         except msgspec.ValidationError as error:
             if get_origin(kind) is Literal:
                 raise unknown_name(f"model config: {name}", value, get_args(kind)) from error
-            raise InputError(f"model config: {name}", f"is {value!r}: {error}", "Correct it") from error
+            raise InputError(f"model config: {name}", f"is {value!r}: {error}", f"Give another {name}") from error
 
 
 _HINTS: dict[type, dict[str, object]] = {}  # types of the fields of each class of configs that was made
@@ -71,6 +71,4 @@ def check_rules(config: object, rules: Iterable[Rule]) -> None:
         config: of a model.
         rules: in the order in which they are checked.
     """
-    for name, ok, rule in rules:
-        if not ok:
-            raise InputError(f"model config: {name}", f"is {getattr(config, name)!r}, {rule}", "Correct it")
+    check_fields("model config: ", config, rules)

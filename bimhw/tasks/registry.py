@@ -169,7 +169,7 @@ def _call(info: TaskInfo, options: Figures) -> Data:
     for name, value in options.items():
         is_kind, rule = _KINDS.get(str(known[name].annotation), (None, ""))
         if is_kind is not None and not is_kind(value):
-            raise InputError(f"task {info.name!r}: {name}", f"is {value!r}, must be {rule}", "Correct it")
+            raise InputError(f"task {info.name!r}: {name}", f"is {value!r}, must be {rule}", f"Give another {name}")
     where = str(options.get("path") or f"task {info.name!r}")
     with boundary(where, f"data of the task {info.name!r}", "Check the folder and the options, or copy the data again"):
         return info.load(**options)

@@ -50,6 +50,24 @@ class InputError(BimhwError):
     """A file, an argument or a value is not what it must be."""
 
 
+def check_values(where: str, rules: Iterable[tuple[str, object, bool, str]], way_out: str = "") -> None:
+    """Raise `InputError` on the first value that breaks a rule.
+
+    Args:
+        where: what stands before a name in the message, as in ``task cue: ``.
+        rules: name of a value, the value, whether it keeps the rule, the rule in words.
+        way_out: of all; by default to give another value.
+    """
+    for name, value, ok, rule in rules:
+        if not ok:
+            raise InputError(f"{where}{name}", f"is {value!r}, {rule}", way_out or f"Give another {name}")
+
+
+def check_fields(where: str, owner: object, rules: Iterable[tuple[str, bool, str]], way_out: str = "") -> None:
+    """Raise `InputError` on the first field of `owner` that breaks a rule: its name, whether it keeps the rule, the rule."""
+    check_values(where, ((name, getattr(owner, name), ok, rule) for name, ok, rule in rules), way_out)
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str], *, listed: str = "", more: str = "") -> InputError:
     """Return the error for a name that no list holds, with the nearest names first.
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, check_fields
 from simulator.base.heeded import Heed
 from simulator.base.schedule import LrCourse
 from simulator.plasticity.methods import chip_form, chip_rule
@@ -115,9 +115,7 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     def __post_init__(self) -> None:
         chip_rule(self.rule), chip_form(self.form)
-        for name, ok, rule in _rules(self):
-            if not ok:
-                raise InputError(f"learning: {name}", f"is {getattr(self, name)!r}, {rule}", "Correct it")
+        check_fields("learning: ", self, _rules(self))
 
     @property
     def wide(self) -> bool:

@@ -44,11 +44,12 @@ def command(
     """
     from bimhw.cli.heartbeat import doing
     from bimhw.studies.results.api import results
+    from bimhw.tasks.named import split_pair
 
     paths: dict[str, Path] = {}
     for text in data:
-        name, equals, path = text.partition("=")
-        if equals and "/" not in name:
+        if "=" in text and "/" not in text.partition("=")[0]:
+            name, path = split_pair(text, "--data", "--data fsdd=fsdd.zip")
             paths[name] = Path(path)
         else:
             paths[_only(tables, text)] = Path(text)

@@ -35,7 +35,7 @@ from bimhw.tasks.metrics import WordErrors
 from bimhw.tasks.sources.connected import BLANK, DigitStrings, best_path, digit_errors, digit_strings
 from bimhw.tasks.sources.fsdd import SpokenDigits
 from simulator.base.arrays import F32, I64, AnyFloats, Floats
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, check_fields
 
 SYMBOLS = BLANK + 1
 AnyLoop = Loop[Any]
@@ -71,16 +71,15 @@ class CtcSettings(TrainSettings, frozen=True, forbid_unknown_fields=True, kw_onl
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, ok, rule in (
+        rules = (
             ("loss", self.loss in get_args(StringLoss), f"must be one of {', '.join(get_args(StringLoss))}"),
             ("smooth", self.smooth >= 1, "must be at least 1"),
             ("beam", self.beam >= 0, "must be 0 or more"),
             ("order", 1 <= self.order <= 20, "must be 1 to 20"),
             ("lm_weight", self.lm_weight >= 0, "must be 0 or more"),
             ("strings", self.strings >= 1, "must be at least 1"),
-        ):
-            if not ok:
-                raise InputError(f"training setting {name}", f"is {getattr(self, name)!r}, {rule}", "Change it")
+        )
+        check_fields("training setting ", self, rules)
         if not learning_rule(self.rule).online:
             self.check_autograd()
 

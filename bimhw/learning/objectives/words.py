@@ -35,7 +35,7 @@ from bimhw.learning.rules.registry import gradient_form, learning_rule
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.updater import Updater
 from bimhw.models.words.net import AdaptiveWords, WordNet
-from simulator.base.errors import InputError
+from simulator.base.errors import check_fields
 from simulator.base.schedule import learning_rate
 
 
@@ -255,16 +255,15 @@ def word_symbols(words: AdaptiveWords) -> Symbols:
 def check_words(settings: TrainSettings) -> None:
     """Raise `InputError` for what the tables of a vocabulary do not have."""
     stdp, single = learning_rule(settings.rule).stdp, gradient_form(settings.form).single
-    for name, ok, problem in (
+    rules = (
         ("rule", not stdp, "has no form for word models"),
         ("form", not single, "works on one sequence at a time, and word models read streams"),
         ("optimiser", settings.optimiser == "adam", "is not for the tables of a vocabulary"),
         ("lr_hidden", settings.lr_hidden == 1, "is not for the tables of a vocabulary"),
         ("credit", settings.credit != "local", "takes each output of the readout for a class"),
         ("prune", not settings.prune, "is set, and word models are not pruned"),
-    ):
-        if not ok:
-            raise InputError(f"training setting {name}", f"is {getattr(settings, name)!r}, {problem}", "Leave it out")
+    )
+    check_fields("training setting ", settings, rules, "Leave it out")
 
 
 def words_loop(net: WordNet, symbols: Tensor, settings: LanguageSettings) -> Loop[Tensor]:

@@ -17,7 +17,7 @@ import numpy as np
 from bimhw.tasks.base import Split, Task, late_steps
 from bimhw.tasks.registry import TaskInfo, register_task
 from simulator.base.arrays import Floats
-from simulator.base.errors import InputError
+from simulator.base.errors import check_values
 
 _CUE_MS, _GAP_MS, _ASK_MS = 100, 50, 150
 _RATE_HZ, _NOISE_HZ, _PREFERRED = 40.0, 10.0, 0.7
@@ -56,9 +56,7 @@ def load(
         ("train", train, train >= 1, "must be at least 1"),
         ("test", test, test >= 1, "must be at least 1"),
     )
-    for name, value, ok, rule in rules:
-        if not ok:
-            raise InputError(f"task cue: {name}", f"is {value}, {rule}", "Correct it")
+    check_values("task cue: ", rules)
     rng = np.random.default_rng((seed, cues, delay_ms, longest_delay_ms, step_ms, group))
     delays = delay_ms // step_ms, longest_delay_ms // step_ms
     splits = [_split(rng, n, cues, delays, step_ms, group) for n in (train, test)]

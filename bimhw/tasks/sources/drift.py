@@ -14,7 +14,7 @@ import numpy as np
 from bimhw.tasks.base import Split, Task, late_steps
 from bimhw.tasks.registry import TaskInfo, register_task
 from simulator.base.arrays import Bools, Floats
-from simulator.base.errors import InputError
+from simulator.base.errors import check_values
 
 _ON, _OFF = 0.3, 0.1
 
@@ -55,9 +55,7 @@ def load(
         ("train", train, train >= 1, "must be at least 1"),
         ("test", test, test >= 1, "must be at least 1"),
     )
-    for name, value, ok, rule in rules:
-        if not ok:
-            raise InputError(f"task drift: {name}", f"is {value}, {rule}", "Correct it")
+    check_values("task drift: ", rules)
     rng = np.random.default_rng((seed, classes, channels, bright, steps))
     patterns = np.stack([rng.permutation(channels) < bright for _ in range(classes)])
     rates = np.where(patterns, _ON, _OFF)

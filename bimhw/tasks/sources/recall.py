@@ -13,7 +13,7 @@ import numpy as np
 
 from bimhw.tasks.base import Split, Task, late_steps
 from bimhw.tasks.registry import TaskInfo, register_task
-from simulator.base.errors import InputError
+from simulator.base.errors import check_values
 
 _DISTRACTORS = 2
 
@@ -49,9 +49,7 @@ def load(
         ("train", train, train >= 1, "must be at least 1"),
         ("test", test, test >= 1, "must be at least 1"),
     )
-    for name, value, ok, rule in rules:
-        if not ok:
-            raise InputError(f"task recall: {name}", f"is {value}, {rule}", "Correct it")
+    check_values("task recall: ", rules)
     rng = np.random.default_rng((seed, steps, classes, cues))
     burst = steps // 20
     splits = [_split(rng, n, steps, classes, cues, noise) for n in (train, test)]

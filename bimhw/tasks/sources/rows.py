@@ -9,7 +9,7 @@ import numpy as np
 
 from bimhw.tasks.base import Split, Task, late_steps
 from bimhw.tasks.registry import TaskInfo, register_task
-from simulator.base.errors import InputError
+from simulator.base.errors import check_values
 
 
 def load(
@@ -40,9 +40,7 @@ def load(
         ("train", train, train >= classes, f"must be at least {classes}"),
         ("test", test, test >= classes, f"must be at least {classes}"),
     )
-    for name, value, ok, rule in rules:
-        if not ok:
-            raise InputError(f"task rows: {name}", f"is {value}, {rule}", "Correct it")
+    check_values("task rows: ", rules)
     rng = np.random.default_rng((seed, rows, classes, steps))
 
     def split(n: int) -> Split:

@@ -13,7 +13,7 @@ import numpy as np
 
 from bimhw.tasks.base import Split, Task, late_steps
 from bimhw.tasks.registry import TaskInfo, register_task
-from simulator.base.errors import InputError
+from simulator.base.errors import check_values
 
 _PLACES = {2: (0.1, 0.5), 3: (0.1, 0.3, 0.6)}
 _DISTRACTORS = 4
@@ -38,9 +38,7 @@ def load(steps: int = 50, bits: int = 2, train: int = 2000, test: int = 500, see
         ("train", train, train >= 1, "must be at least 1"),
         ("test", test, test >= 1, "must be at least 1"),
     )
-    for name, value, ok, rule in rules:
-        if not ok:
-            raise InputError(f"task temporal-order: {name}", f"is {value}, {rule}", "Correct it")
+    check_values("task temporal-order: ", rules)
     rng = np.random.default_rng((seed, steps, bits))
     splits = [_split(rng, n, steps, bits) for n in (train, test)]
     last = late_steps(steps, 1)

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bimhw.studies.results.plan import TABLES, Row
+from bimhw.studies.results.plan import TABLES
+from bimhw.studies.results.rows import Row
 from bimhw.tasks.base import Task
 from bimhw.tasks.metrics import DETECTIONS
 from bimhw.tasks.sources.fsdd import SpokenDigits

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bimhw.studies.results.plan import TABLES, Row, Table
-from bimhw.studies.results.plan_paper import CASE_BY_CASE
+from bimhw.studies.results.plan import CASE_BY_CASE, TABLES
 from bimhw.studies.results.plot import dot_plot
 from bimhw.studies.results.points import Point, point_key
+from bimhw.studies.results.rows import Row, Table
 from bimhw.studies.results.run import LOWER_IS_BETTER, chosen, value
 from bimhw.tasks.metrics import DETECTIONS
 from simulator.base.files import write_text

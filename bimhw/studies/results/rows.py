@@ -29,27 +29,6 @@ class Row:
     seeds: int = 5
 
 
-def lr_grid(*values: float) -> tuple[dict[str, Any], ...]:
-    """Return a grid of learning rates."""
-    return tuple({"lr": v} for v in values)
-
-
-def baselines(parameters: int, epochs: int, rates: tuple[float, ...], batch: int = 32) -> tuple[Row, ...]:
-    """Return the rows of all baselines of about so many parameters, each with a grid of learning rates."""
-    labels = {
-        "gru": "GRU",
-        "lstm": "LSTM",
-        "transformer": "causal Transformer",
-        "mamba": "Mamba block, no spikes",
-        "cnn": "1-D CNN",
-        "lif": "recurrent LIF (spiking)",
-    }
-    fixed = {"parameters": parameters, "epochs": epochs, "batch": batch}
-    return tuple(
-        Row(f"{label}, BPTT", "baseline", {"model": name, **fixed}, lr_grid(*rates)) for name, label in labels.items()
-    )
-
-
 @dataclass(frozen=True)
 class Table:
     """One task with its rows.

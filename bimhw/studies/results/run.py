@@ -11,9 +11,9 @@ from typing import Any
 from bimhw.learning.device import torch_device
 from bimhw.runs.workers import spreading
 from bimhw.studies.results.hours import hours
-from bimhw.studies.results.plan import TABLES, Row, Table, named_tables
-from bimhw.studies.results.plan_paper import CASE_BY_CASE
+from bimhw.studies.results.plan import CASE_BY_CASE, TABLES, named_tables
 from bimhw.studies.results.points import Data, Point, append_point, decides, point_key, read_points, run_point, unjudged
+from bimhw.studies.results.rows import Row, Table
 from bimhw.tasks.registry import load
 from bimhw.tasks.sources.fsdd import load_spoken_digits
 from simulator.base.errors import InputError

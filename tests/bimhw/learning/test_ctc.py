@@ -33,8 +33,8 @@ from bimhw.learning.objectives.speech import train_speech
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from bimhw.studies.baselines.models import build
-from bimhw.studies.results.plan import Row
 from bimhw.studies.results.points import run_point
+from bimhw.studies.results.rows import Row
 from bimhw.tasks.features.audio import FrontEnd
 from bimhw.tasks.sources.connected import BLANK, best_path, digit_strings
 from bimhw.tasks.sources.fsdd import SpokenDigits

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bimhw.studies.results.plan import SPEAKERS, TABLES
+from bimhw.studies.results.plan import TABLES
 from bimhw.studies.results.points import Point, run_point
 from bimhw.studies.results.run import chosen, value
 from bimhw.tasks import load_corpus, load_task
-from bimhw.tasks.sources.fsdd import load_spoken_digits
+from bimhw.tasks.sources.fsdd import SPEAKERS, load_spoken_digits
 from simulator.base.errors import InputError
 
 pytestmark = pytest.mark.long

@@ -19,9 +19,10 @@ from click.testing import CliRunner
 from bimhw.cli.commands.results import command
 from bimhw.studies.results import hours as hours_module
 from bimhw.studies.results import run as run_module
-from bimhw.studies.results.plan import TABLES, Row, Table
+from bimhw.studies.results.plan import TABLES
 from bimhw.studies.results.points import Point, append_point, point_key, read_points, run_point
 from bimhw.studies.results.report import write_report
+from bimhw.studies.results.rows import Row, Table
 from bimhw.studies.results.run import chosen, run_results
 from bimhw.tasks.features.warp import warp
 from bimhw.tasks.sources.sequences import Part, graded_task

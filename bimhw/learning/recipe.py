@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Sequence
 from typing import Any, NamedTuple, get_args
 
 import msgspec
@@ -97,11 +99,11 @@ def _allowed(kind: type[msgspec.Struct], message: str) -> str:
 
 def integers(name: str, value: Any) -> tuple[int, ...]:
     """Return a tuple of integers from a text such as ``64,64``, an integer or a sequence."""
-    if not isinstance(value, str):
-        return (value,) if isinstance(value, int) else tuple(value)
     try:
-        return tuple(int(part) for part in value.split(","))
-    except ValueError as error:
+        if isinstance(value, str):
+            return tuple(map(int, value.split(",")))
+        return tuple(map(operator.index, value if isinstance(value, Sequence) else (value,)))
+    except (ValueError, TypeError) as error:
         raise InputError(
             f"option {name}", f"is {value!r}", "Give integers separated by commas, such as 64,64"
         ) from error

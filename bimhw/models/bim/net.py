@@ -265,7 +265,7 @@ def as_bim(net: nn.Module, what: str) -> BimNet:
     """
     if not isinstance(net, BimNet):
         family = family_of(net.config).name if isinstance(net, Net) else type(net).__name__
-        raise InputError(what, f"is for BIM networks, and this one is of the family {family!r}")
+        raise InputError(what, f"is for BIM networks, and this one is of the family {family!r}", "Leave it out")
     return net
 
 

@@ -113,6 +113,9 @@ def test_bad_settings_are_named(digits: Task) -> None:
         ({"epochs": 0}, "epochs"),
         ({"hidden": "0"}, "hidden"),
         ({"hidden": "a"}, "hidden"),
+        ({"hidden": 4.5}, "hidden: is 4.5. Give integers"),
+        ({"hidden": [4, 1.5]}, "hidden"),
+        ({"delays": "0,x"}, "delays"),
         ({"thetaa": 1}, "thetaa"),
         ({"preset": "demoo"}, "demo"),
     ):

@@ -141,6 +141,13 @@ class DataTrial:
         agree = float((ours.argmax(axis=1) == theirs.argmax(axis=1)).mean())
         return found | beside | {"recorded_decisions_agree": agree}
 
+    @property
+    def notes(self) -> list[str]:
+        """What was found by shape in the data, and recorded values that the outputs cannot have."""
+        out, ends = self.samples.out, self.output.answer
+        doubts = [n for o in self.output.all for n in o.doubts(self.samples.recorded.get(o.name))]
+        return [*self.samples.notes, *(ends[0].doubts(out) if len(ends) == 1 else ()), *doubts]
+
     def outputs(self, program: Program, run: Run) -> dict[str, Array]:
         """Return what the outputs sent or held, [B, T, C], and the scores [B, C]; of several outputs also each by its name."""
         values = self.values(program, run)

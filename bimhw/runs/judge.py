@@ -66,8 +66,8 @@ def figures_of(program: Program, trial: Trial, scores: Array | None, activity: A
     figures |= {"copies": copies_of(program)} if copies_of(program) > 1 else {}
     kept = program.facts.fidelity
     figures |= {} if kept is None else {"fidelity": kept.as_json()}
-    if isinstance(trial, DataTrial) and trial.samples.notes:
-        figures |= {"notes": list(trial.samples.notes)}
+    if isinstance(trial, DataTrial) and (notes := trial.notes):
+        figures |= {"notes": notes}
     return figures
 
 

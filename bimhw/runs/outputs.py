@@ -93,6 +93,14 @@ class Output:
             unit = 2.0 ** -formats[p.name][self.state] if p.name in formats else 1.0
         return np.asarray(words.astype(np.float64) * unit)
 
+    def doubts(self, out: Array | None) -> list[str]:
+        """Return a note if recorded values cannot be what this output sends: no count of spikes is negative or broken."""
+        counted = self.state is None and get(self.population.model).emits == "binary"
+        if out is None or not counted or bool((out >= 0).all() and (out == np.round(out)).all()):
+            return []
+        found = f"recorded values of {self.name!r} are no spikes ({out.min():.4g} to {out.max():.4g}), which the network sends"
+        return [f"{found}: if they are its membrane, give a profile with output membrane, or --decode membrane"]
+
     def decisions(self, values: Floats, window: tuple[int, ...]) -> I64:
         """Return the class [B] of values [B, T, C]."""
         return np.asarray(reduce(values, self.how, window).argmax(axis=1))

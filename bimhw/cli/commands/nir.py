@@ -170,8 +170,10 @@ def run(model: Path, data: Path | None, as_json: bool, **options: Any) -> None:
     print_table(title, columns, [[r[c] for c in columns] for r in rows])
     echo(f"{found.comparison['differ']} of {found.comparison['of']} neuron-steps differ from float")
     if found.differ is not None:
-        error, share = found.result["recorded_rms_error"], f"{found.differ} of {found.of} values differ by quantisation"
-        echo(f"rms error against out: {error:.2%} of its size ({share})")
+        error, share = found.result["recorded_rms_error"], f"{found.differ} of {found.of} values differ"
+        echo(
+            f"rms error against out: {error:.2%} of its size ({share}; `bimhw nir check` counts those of the float network)"
+        )
         echo(f"decisions that agree with out: {found.result['recorded_decisions_agree']:.1%}")
     if "accuracy" in found.result:
         recorded = found.result.get("recorded_accuracy")

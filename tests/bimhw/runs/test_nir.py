@@ -115,3 +115,15 @@ def test_fit_reads_profiles_of_nir_files(tmp_path: Path) -> None:
         fit(path)
     assert fit(path, dt=1.0)["fits"]
     assert "several times a step" in fit(path, "loihi1", profile="sinabs")["reason"]
+
+
+def test_recorded_values_that_are_no_spikes_are_named(tmp_path: Path) -> None:
+    """Membranes were compared with spikes, and all that differed was said to differ by quantisation."""
+    path = write_raw(tmp_path / "m.nir", *if_chain(1 / 64))
+    x = (np.random.default_rng(0).random((2, 20, 10)) < 0.3).astype(np.int8)
+    for name, out in (("spikes", np.zeros((2, 20, 4))), ("membrane", np.full((2, 20, 4), -0.25))):
+        np.savez(tmp_path / f"{name}.npz", x=x, out=out)
+        result = CliRunner().invoke(command, ["run", str(path), "--data", str(tmp_path / f"{name}.npz")])
+        assert result.exit_code == 0, result.output
+        assert ("are no spikes (-0.25 to -0.25)" in result.output.replace("\n", " ")) == (name == "membrane")
+        assert "by quantisation" not in result.output

@@ -99,6 +99,17 @@ def register_form(form: ChipForm) -> ChipForm:
     return form
 
 
+def chip_rules() -> tuple[str, ...]:
+    """Return the names of all rules."""
+    return tuple(_RULES)
+
+
+def chip_forms() -> tuple[str, ...]:
+    """Return the names of all forms."""
+    import_all("simulator.plasticity.kinds")
+    return tuple(_FORMS)
+
+
 def chip_rule(name: str) -> ChipRule:
     """Return a rule by its name.
 
@@ -118,8 +129,7 @@ def chip_form(name: str) -> ChipForm:
     Raises:
         InputError: no such form.
     """
-    import_all("simulator.plasticity.kinds")
-    if name not in _FORMS:
+    if name not in chip_forms():
         raise unknown_name("learning: form", name, _FORMS)
     return _FORMS[name]
 

@@ -16,6 +16,7 @@ from energy_models.forms import form_counts
 from energy_models.learning import learning_counts
 from simulator.plasticity import learn
 from simulator.plasticity.forms import base, block, sweep
+from simulator.plasticity.methods import chip_forms, chip_rules
 from simulator.plasticity.operations import HISTORY_WORDS, KERNEL_OPERATIONS, PORTS, KernelOperations
 
 M, H, C, T, N = 6, 5, 2, 12, 2  # inputs, neurons, classes, steps, samples
@@ -139,8 +140,8 @@ def of_gradient(form: str, costs: KernelOperations, events: int) -> dict[str, in
 
 
 @pytest.mark.parametrize("costs", KERNEL_OPERATIONS, ids=lambda c: c.psp)
-@pytest.mark.parametrize("form", ["dense", "seq", "tr", "blk"])
-@pytest.mark.parametrize("rule", ["rtrl", "hybrid", "stdp", "frozen"])
+@pytest.mark.parametrize("form", chip_forms())
+@pytest.mark.parametrize("rule", chip_rules())
 def test_the_chip_counts_what_the_table_says(task: Task, rule: str, form: str, costs: KernelOperations) -> None:
     net = BimNet(BimConfig(n_in=M, hidden=(H,), n_out=C, psp=costs.psp, input_scale=1 / 16), 1)
     program = compile(net, "loihi2", calibration=task.train.x).program
@@ -167,7 +168,7 @@ def test_the_chip_counts_what_the_table_says(task: Task, rule: str, form: str, c
 
 
 @pytest.mark.parametrize("costs", KERNEL_OPERATIONS, ids=lambda c: c.psp)
-@pytest.mark.parametrize("form", ["dense", "seq", "tr", "blk"])
+@pytest.mark.parametrize("form", chip_forms())
 def test_the_formula_of_a_step_is_the_table(form: str, costs: KernelOperations) -> None:
     """At an input rate of 1 an event is every input of every step."""
     step = form_counts(form, M, H, costs.psp, 1.0, T, 0)

@@ -8,7 +8,7 @@ import numpy as np
 
 from bimhw.models.bim.config import BimConfig, config_from, parameter_shapes
 from simulator.base.arrays import Array, Floats
-from simulator.base.errors import InputError
+from simulator.base.errors import FitError, InputError
 from simulator.plasticity.forward import ChipForward
 from simulator.plasticity.layers.net import Layer, filled, learning_net, live_synapses
 from simulator.program.program import Program
@@ -16,6 +16,7 @@ from simulator.program.program import Program
 if TYPE_CHECKING:
     from bimhw.models.bim.net import BimNet
 
+_KEEP = "Keep the program: -o FILE"
 Arrays = dict[str, Array]
 _PORTS = (("in", "b_z"), ("delta", "b_d"), ("c", "b_c"))  # s6: the first two, and B and C from their own neurons
 
@@ -27,10 +28,10 @@ def read_back(program: Program) -> tuple[BimConfig, Arrays]:
         InputError: a program that does not say which model it came from.
     """
     if "config" not in program.meta:
-        raise InputError(
-            "program", "was not compiled from a BIM model, so none can be made of it", "Keep the program: -o FILE"
-        )
+        raise InputError("program", "was not compiled from a BIM model, so none can be made of it", _KEEP)
     config = config_from(program.meta["config"], "program")
+    if config.hidden_delays or config.channel_delays:
+        raise InputError("program", "has layers whose inputs have learnt delays, which are not read back", _KEEP)
     net = learning_net(program)
     forward = ChipForward(filled(program, net), net, program.facts.formats, program.facts.entry.scale, 0)
     arrays: Arrays = {}
@@ -49,6 +50,19 @@ def read_back(program: Program) -> tuple[BimConfig, Arrays]:
     arrays["readout.weight"] = np.concatenate(heads).T
     arrays["readout.bias"] = _bias(forward, net.readout.name, "b")
     return config, {n: np.ascontiguousarray(v if v.dtype == bool else v.astype(np.float32)) for n, v in arrays.items()}
+
+
+def check_delays(program: Program, rule: str) -> None:
+    """Raise `FitError` for a rule that changes layers whose inputs have learnt delays: its errors would reach wrong steps."""
+    if rule == "frozen" or "config" not in program.meta:
+        return
+    model = config_from(program.meta["config"], "program")
+    if model.hidden_delays or model.channel_delays:
+        raise FitError(
+            f"rule {rule!r} on the chip",
+            "does not know layers whose inputs have learnt delays",
+            "Train on the host (bimhw train --rule bptt), learn only the readout (--rule frozen), or learn by a rule file",
+        )
 
 
 def _port(program: Program, forward: ChipForward, k: int, port: str, numbers: list[int]) -> Arrays:

@@ -16,7 +16,7 @@ import numpy as np
 
 from bimhw.frontends.model_meta import INPUT, READOUT, model_meta
 from mapping.network import Network
-from simulator.base.arrays import Array, Floats
+from simulator.base.arrays import I64, Array, Floats
 from simulator.base.errors import FitError
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons import bim_complex, bim_d, s6
@@ -166,7 +166,7 @@ def _shared(config: BimConfig, arrays: Arrays, layer: int) -> Population:
 def _into_shared(config: BimConfig, arrays: Arrays, layer: int) -> list[Projection]:
     """Connect W_B and W_C to the shared neurons, and their values to all neurons of the layer, a port for each."""
     matrix = np.concatenate([_masked(arrays, f"layers.{layer}.{name}") for name in ("w_b", "w_c")])
-    out = _from_below(config, layer, shared_name(layer), "in", matrix, 0)
+    out = _from_below(config, arrays, layer, shared_name(layer), "in", matrix, 0)
     size, n = config.hidden[layer], config.n_states
     for k, port in enumerate([f"b{i}" for i in range(n)] + [f"c{i}" for i in range(n)]):
         indptr = np.where(np.arange(2 * n + 1) > k, size, 0)
@@ -180,19 +180,34 @@ def _into_layer(config: BimConfig, arrays: Arrays, layer: int) -> list[Projectio
     out = []
     for port, weight in _PORTS.get(config.kind, _OWN_PORTS):
         matrix = _masked(arrays, f"layers.{layer}.{weight}")
-        out += _from_below(config, layer, layer_name(layer), port, matrix, _STEPS[config.kind] - 1)
+        out += _from_below(config, arrays, layer, layer_name(layer), port, matrix, _STEPS[config.kind] - 1)
     return out
 
 
-def _from_below(config: BimConfig, layer: int, target: str, port: str, matrix: Array, delay: int) -> list[Projection]:
-    """Project a matrix [target, M] from the input's taps, or from the layer below."""
+def _from_below(
+    config: BimConfig, arrays: Arrays, layer: int, target: str, port: str, matrix: Array, delay: int
+) -> list[Projection]:
+    """Project a matrix [target, M] from the input's taps, or from the layer below; a projection for each learnt delay."""
     out = []
     taps = config.input_delays if layer == 0 else (0,)
     source = INPUT if layer == 0 else layer_name(layer - 1)
-    for tap, block in zip(taps, np.split(matrix, len(taps), axis=1), strict=True):
+    waits = np.split(_waits(config, arrays, layer), len(taps))
+    for tap, block, wait in zip(taps, np.split(matrix, len(taps), axis=1), waits, strict=True):
         name = f"{target}.{port}" + (f".t{tap}" if len(taps) > 1 else "")
-        out.append(_dense(name, source, target, port, block, tap + delay))
+        for steps in np.unique(wait):
+            own = f"{name}.d{steps}" if config.longest_delay(layer) else name
+            rows = np.where(wait == steps, block, 0.0)
+            out.append(_dense(own, source, target, port, rows, tap + delay + int(steps)))
     return out
+
+
+def _waits(config: BimConfig, arrays: Arrays, layer: int) -> I64:
+    """Return the learnt delay of each input channel of a layer in steps [M], as `bimhw.models.bim.delays`; 0 without any."""
+    longest = config.longest_delay(layer)
+    if not longest:
+        return np.zeros(config.fan_in(layer), np.int64)
+    share = np.clip(arrays[f"layers.{layer}.delay"].astype(np.float32), np.float32(0), np.float32(1))
+    return np.asarray(np.rint(share * np.float32(longest)), np.int64)
 
 
 def _masked(arrays: Arrays, name: str) -> Array:

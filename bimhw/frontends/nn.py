@@ -88,8 +88,13 @@ def _bim_net(layers: Layers) -> tuple[BimConfig, dict[str, Any]] | None:
         return None
     sizes: dict[str, Any] = {"n_in": blocks[0].config.n_in, "hidden": tuple(b.config.hidden[0] for b in blocks)}
     sizes |= {"k_o": 0.0} if top.output == "spikes" else {}  # the readout reads spikes as they are
-    config = msgspec.structs.replace(top.config, n_out=readout.out_features, **sizes)
-    own = [msgspec.structs.replace(b.config, n_in=1, hidden=(1,), k_o=0.0, readout="spike") for b in blocks]
+    first, *longest = (b.config.channel_delays for b in blocks)
+    if len(set(longest)) > 1:
+        return None
+    undelayed = [msgspec.structs.replace(b.config, channel_delays=0, delay_width=1, learn_delays=True) for b in blocks]
+    delays = {"channel_delays": first, "hidden_delays": max(longest, default=0)}
+    config = msgspec.structs.replace(undelayed[-1], n_out=readout.out_features, **sizes, **delays)
+    own = [msgspec.structs.replace(c, n_in=1, hidden=(1,), k_o=0.0, readout="spike") for c in undelayed]
     meets = all(a.config.hidden[0] == b.config.n_in for a, b in itertools.pairwise(blocks))
     if len(set(own)) > 1 or not meets or readout.in_features != top.config.hidden[0]:
         return None

@@ -8,7 +8,8 @@ States and constants stay float: the chip's are finer than its weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,12 +206,25 @@ def _tuned(
     plain = deepcopy(net)
     RoundedWeights(plain, options, rounded.calibration).keep()
     without = evaluate(plain, data).accuracy
-    with placed_on(net, device):
+    with placed_on(net, device), _fixed_delays(net):  # which projection holds a weight depends on them
         trainer = Trainer(net, data, settings, rounded.run)
         for number in range(1, settings.epochs + 1):
             trainer.epoch(number, progress)
     rounded.keep()
     return FineTuned(net, options, before, without, evaluate(net, data).accuracy, trainer.updater.updates)
+
+
+@contextmanager
+def _fixed_delays(net: BimNet) -> Iterator[None]:
+    """Train no learnable delay within the block."""
+    delays = [p for name, p in net.named_parameters() if name.endswith("delay") and p.requires_grad]
+    for p in delays:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in delays:
+            p.requires_grad_(True)
 
 
 def _task(net: BimNet, task: str | Task | OwnSamples | None) -> Task:

@@ -37,6 +37,7 @@ class FlatParameters:
             p.data = view.view(p.shape)
         self.rows = self._row_index(named)
         self._a_log = [p for n, p in named if n.endswith("a_log")]
+        self._delays = [p for n, p in named if n.endswith("delay")]
         shares = [
             (p, _RATES.get(n.split(".")[-1], 1.0) * (1.0 if n.startswith("readout.") else hidden)) for n, p in named
         ]
@@ -65,9 +66,11 @@ class FlatParameters:
         return {n: p.grad for n, p in self.net.named_parameters() if p.grad is not None}
 
     def clamp(self) -> None:
-        """Keep A_log in its range."""
+        """Keep A_log and delays in their ranges."""
         for p in self._a_log:
             p.data.clamp_(-A_LOG_LIMIT, A_LOG_LIMIT)
+        for p in self._delays:
+            p.data.clamp_(0, 1)
 
 
 class Moments(NamedTuple):

@@ -19,6 +19,7 @@ from bimhw.learning.rules.stdp import StdpSettings
 from bimhw.learning.settings import TrainSettings
 from bimhw.models.bim.net import as_bim
 from bimhw.models.nets import Net
+from simulator.base.errors import InputError
 from simulator.base.schedule import learning_rate
 
 
@@ -30,11 +31,15 @@ class Updater:
         settings: the rule and its numbers.
         total_updates: of the whole training, for the learning rate's decay.
         done: share of the training done; default: of the updates.
+
+    Raises:
+        InputError: the network learns delays, and the rule does not.
     """
 
     def __init__(
         self, net: Net, settings: TrainSettings, total_updates: int, done: Callable[[], float] | None = None
     ) -> None:
+        _check_delays(net, settings)
         self._done = done
         self.net, self.settings, self.updates, self._total = net, settings, 0, total_updates
         self.parameters = FlatParameters(net, settings.lr_hidden)
@@ -130,6 +135,19 @@ class Updater:
             self.homeostasis.rates = [r.clone() for r in state["rates"]]
         if self.pruning is not None:
             self.pruning.load(state["pruner"])
+
+
+def _check_delays(net: Net, s: TrainSettings) -> None:
+    rule = learning_rule(s.rule)
+    if not rule.online or (rule.forms and gradient_form(s.form).delays):
+        return
+    if any(name.endswith("delay") and p.requires_grad for name, p in net.named_parameters()):
+        what = f"rule {s.rule!r}" + (f" in form {s.form!r}" if rule.forms else "")
+        raise InputError(
+            what,
+            "learns no delays, and the network has delays to learn",
+            "Keep them as drawn (--set learn_delays=false), or take rule bptt, or form seq or tr",
+        )
 
 
 def _right(logits: Tensor, target: Tensor) -> Tensor:

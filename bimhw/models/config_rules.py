@@ -5,15 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 import numpy as np
 
 from simulator.base.errors import InputError, check_fields, unknown_name
 
+Value = TypeVar("Value")
 Rule = tuple[str, bool, str]
 """Field, whether it keeps the rule, the rule in words."""
+
+LATER_FIELDS = {"hidden_delays": 0, "channel_delays": 0, "delay_width": 1, "learn_delays": True}
+"""Fields that came after the first files were written, and their defaults."""
+
+
+def without_later_fields(content: Value) -> Value:
+    """Return a config as plain containers without later fields at their defaults, so that files and hashes stay as they were."""
+    if not isinstance(content, dict):
+        return content
+    kept = {k: without_later_fields(v) for k, v in content.items() if k not in LATER_FIELDS or v != LATER_FIELDS[k]}
+    return cast(Value, kept)
 
 
 def common_rules(config: object, positive: Sequence[str] = (), decays: Sequence[str] = ("k_o",)) -> list[Rule]:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 import numpy as np
 
+from bimhw.models.config_rules import without_later_fields
 from bimhw.models.net_config import NetConfig as NetConfig
 from simulator.base.arrays import Array
 from simulator.base.errors import InputError
@@ -150,8 +151,8 @@ def config_from(content: object, where: str) -> Any:
 
 
 def config_to_json(config: object) -> str:
-    """Return a config as JSON text, keys in a fixed order."""
-    return msgspec.json.encode(config, order="sorted").decode()
+    """Return a config as JSON text, keys in a fixed order; see `without_later_fields`."""
+    return msgspec.json.encode(without_later_fields(msgspec.to_builtins(config)), order="sorted").decode()
 
 
 def by_shapes(shapes: Callable[[Any], Shapes], masks: Callable[[Any], Shapes] | None = None) -> Callable[..., None]:

@@ -80,14 +80,16 @@ class BIM(BimModule):
         if _followed():
             with without_loops():
                 return super().run(x, state)
+        x, line = self.arriving(x, state and state.line)
         drive = self.drive(x)
         state = state or self.initial_state(x.shape[1], drive.z)
         loops = takes_loops(drive.z) and takes_loops(self.get_parameter("w_in"))
         fast = layer_loop(self.config) if loops else None
         if fast is None:
-            return self.scan(drive, state)
+            y, after = self.scan(drive, state)
+            return y, after._replace(line=line)
         after, features, spikes = _fused(fast)(self, drive, state)
-        return spikes if self.output == "spikes" else features, after
+        return spikes if self.output == "spikes" else features, after._replace(line=line)
 
     def observe(self, x: Tensor) -> Tensor:
         """Do one step of inputs [B, n_in] online; the output [B, hidden] carries the gradient (see the class).

@@ -53,32 +53,45 @@ class Online:
         self.steps = self.signalled = 0
         self.memory: Eligibility | None = None
         self.began = ""
+        self.slopes: list[Tensor] = []  # of the inputs over their learnt delays, of the steps that a sweep may cover
 
     def observe(self, x: Tensor) -> Tensor:
         """Do one step; see `BIM.observe`."""
         layer = self.layer
         if self.memory is not None and self.memory.due():
             self.finish(None)
+        if self.state is not None and len(x) != len(self.state.v):
+            raise InputError(
+                "BIM: step",
+                f"has a batch of {len(x)}, the sequence began with {len(self.state.v)}",
+                "Call reset() first",
+            )
         with torch.no_grad():
-            drive = layer.drive(x)
+            arriving, line = self._delayed(x)
+            drive = layer.drive(arriving)
             if self.state is None or self.memory is None:
                 layer.check_own("online learning")
                 self.began = _type_of(layer)
                 self.state = layer.initial_state(len(x), drive.z)
                 self.memory = self._make(layer, len(x), *self._steps)
-            elif len(x) != len(self.state.v):
-                raise InputError(
-                    "BIM: step",
-                    f"has a batch of {len(x)}, the sequence began with {len(self.state.v)}",
-                    "Call reset() first",
-                )
             elif (now := _type_of(layer)) != self.began:
                 raise InputError("BIM: step", f"is {now}, the sequence began as {self.began}", "Call reset() first")
-            self.state, self.record = layer.advance(drive, self.state)
-            self.memory.push(x.detach().to(drive.z.dtype), self.record)
+            state, self.record = layer.advance(drive, self.state)
+            self.state = state._replace(line=line)
+            self.memory.push(arriving.detach().to(drive.z.dtype), self.record)
         self.steps += 1
         names, parameters = zip(*layer.named_parameters(recurse=False), strict=True)
         return cast(Tensor, _Step.apply(self, self.steps, names, x, *parameters))  # type: ignore[no-untyped-call]
+
+    def _delayed(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Pass a step through the learnable delays, as it arrives; return also the line of inputs to keep."""
+        past = self.state and self.state.line
+        learns = self.form != "rtrl" and forms()[self.form].delays
+        slope = self.layer.delay_slope(x[None], past) if learns else None
+        if slope is not None:
+            self.slopes.append(slope[0])
+        arriving, line = self.layer.arriving(x[None], past)
+        return arriving[0], line
 
     def backward(self, error: Tensor) -> Tensor | None:
         """Add the gradient of the newest step to ``.grad``; see `BIM.backward`."""
@@ -108,6 +121,14 @@ class Online:
         if self.memory is None:
             return None
         gradients, below = self.memory.sweep(messages)
+        axons = self.layer.axons
+        if axons is not None and below is not None:
+            if self.slopes:
+                own = axons.gradient(below, torch.stack(self.slopes[-len(below) :]).to(below.dtype))
+                gradients = gradients | {"delay": own}
+            kept = self._steps[1] if self.form == "tr" else 0
+            self.slopes = self.slopes[-kept:] if kept else []
+            below = axons.to_sources(below)
         self._accumulate(gradients)
         return below
 
@@ -119,8 +140,11 @@ class Online:
         if self.credit == "filt-win":
             scale = (record.drive.c + layer.get_parameter("d").detach()) if membrane and config.kind == "diag" else 1.0
             return (scale * at_v) @ layer.weight("in").detach().to(at_v.dtype)
+        if self.credit == "filt-inst":
+            return input_jacobian(layer, at_v, record)
         decay = config.k_membrane if membrane else config.k_o if layer.output == "filtered" else 0.0
-        return input_jacobian(layer, at_v * (1 - decay) if self.credit == "inst" else at_v, record)
+        below, axons = input_jacobian(layer, at_v * (1 - decay), record), layer.axons
+        return below if axons is None else below * (axons.steps == 0)  # a delayed input has no part in its own step
 
     @torch.no_grad()
     def _accumulate(self, gradients: Gradients) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import numpy as np
 
+from bimhw.compiler.readback import check_delays
 from bimhw.runs.classes import task_for
 from bimhw.runs.course import Course
 from bimhw.runs.folder import check_run_folder, reserved
@@ -176,6 +177,7 @@ def _ready(
     data = task_for(source, task)
     _check_task(source, data)
     fields = in_fields(options)
+    check_delays(source, str(fields.get("rule", "rtrl")))
     refuse_unheeded(HEEDED, options, config_to_learn(source, data, fields))
     return ready_to_learn(source, data, fields, seed, fits=True), data
 
@@ -295,15 +297,11 @@ def config_to_learn(program: Program, task: Task, options: Mapping[str, object])
         model = config_from(program.meta["config"], "program")
         fields |= {n: getattr(model, n) for n in ("surrogate", "surrogate_width", "detach_reset")}
     fields |= options
-    defaults: dict[str, Any] = {
-        "lr": LEARNING_RATE[fields.get("optimiser", "rms")],
-        "lr_end": LAST_RATE,
-        "every": int(task.loss_steps.sum()),
-    }
+    rate = LEARNING_RATE[fields.get("optimiser", "rms")]
+    defaults: dict[str, Any] = {"lr": rate, "lr_end": LAST_RATE, "every": int(task.loss_steps.sum())}
     if any(is_s6(p.model) for p in program.populations):
         defaults["form"] = "seq"  # the one that its shared B and C can do for whole sequences
-    fields = defaults | fields
-    return learn_config(fields)
+    return learn_config(defaults | fields)
 
 
 def plain_options(config: LearnConfig) -> dict[str, Any]:

@@ -230,6 +230,18 @@ class Adjoint:
             out.addmm_(other.flatten(0, 1), self.layer.weight(port).detach().to(p.dtype))
         return out.view(*p.shape[:2], -1)
 
+    def descend(self, ports: PortAdjoints, slopes: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return dL/ds [T, B, M] of what sends the layer's inputs, and the gradient of their delays, by parameter name.
+
+        Args:
+            ports: of the swept steps.
+            slopes: of the inputs over their delays [T, B, M]; None: no delay is learnt.
+        """
+        g, axons = self.to_below(ports), self.layer.axons
+        if axons is None:
+            return g, {}
+        return axons.to_sources(g), {} if slopes is None else {"delay": axons.gradient(g, slopes)}
+
 
 def _product(p: Tensor, u: Tensor) -> Tensor:
     """Return p^T u [H, M] of p [n, H] and u [n, M]."""

@@ -85,6 +85,8 @@ class BlockLearner(SweepLearner):
         block: K.
     """
 
+    learns_delays = False  # the carry has no vector for them
+
     def __init__(
         self,
         net: BimNet,

@@ -3,6 +3,7 @@
 Words per neuron and step (diag): Abar, c, psi, g, x, z, delta = 7, where g = dx/dd; one more (the reset factor) for a hard
 reset, for a soft reset that is not detached none (it is 1 - theta psi); two more (s, theta_i) with an adaptive threshold.
 Delta is kept only where A_log is learned. s6 keeps Abar and x (N each), z, d, psi, delta; B and C are one row for all channels.
+An input whose delay is learnt has a word too, its slope over the delay (`bimhw.models.bim.delays`).
 """
 
 from __future__ import annotations
@@ -22,17 +23,19 @@ from bimhw.models.bim.config import BimConfig
 
 @dataclass(frozen=True, eq=False)
 class _Piece:
-    """One step [B, ...] or, where `steps` is given, so many [K, B, ...]: inputs, record, dL/df."""
+    """One step [B, ...] or, where `steps` is given, so many [K, B, ...]: inputs, record, dL/df, slopes over learnt delays."""
 
     inputs: Tensor
     record: Record
     deltas: Tensor
     steps: int | None = None
+    slopes: Tensor | None = None
 
     def cut(self, first: int) -> _Piece:
         """Return the steps from `first` on."""
         rest = slice(first, None)
-        return _Piece(self.inputs[rest], _of(self.record, rest), self.deltas[rest], len(self) - first)
+        slopes = None if self.slopes is None else self.slopes[rest]
+        return _Piece(self.inputs[rest], _of(self.record, rest), self.deltas[rest], len(self) - first, slopes)
 
     def __len__(self) -> int:
         return 1 if self.steps is None else self.steps
@@ -48,13 +51,13 @@ class LayerHistory:
     def __len__(self) -> int:
         return sum(len(piece) for piece in self.pieces)
 
-    def push(self, u: Tensor, record: Record) -> None:
+    def push(self, u: Tensor, record: Record, slopes: Tensor | None = None) -> None:
         """Append a step without an error signal (see `signal`)."""
-        self.pieces.append(_Piece(u, record, torch.zeros_like(record.s)))
+        self.pieces.append(_Piece(u, record, torch.zeros_like(record.s), slopes=slopes))
 
-    def extend(self, u: Tensor, record: Record, deltas: Tensor) -> None:
+    def extend(self, u: Tensor, record: Record, deltas: Tensor, slopes: Tensor | None = None) -> None:
         """Append steps with their error signals; all [K, B, ...]."""
-        self.pieces.append(_Piece(u, record, deltas, len(u)))
+        self.pieces.append(_Piece(u, record, deltas, len(u), slopes))
 
     def signal(self, delta: Tensor) -> None:
         """Keep dL/df of the newest step, which was pushed."""
@@ -70,6 +73,11 @@ class LayerHistory:
             pieces.append(dataclasses.replace(kept, deltas=torch.zeros_like(kept.deltas)))
             left -= len(kept)
         self.pieces = pieces[::-1]
+
+    def slopes(self) -> Tensor | None:
+        """Return the slopes of the inputs over their learnt delays [T, B, M]; None: no delay is learnt."""
+        parts = [p.slopes[None] if p.steps is None else p.slopes for p in self.pieces if p.slopes is not None]
+        return torch.cat(parts) if parts else None
 
     def steps(self) -> Iterator[tuple[Tensor, Record, Tensor]]:
         """Yield inputs, record and dL/df of each step, oldest first."""
@@ -87,13 +95,17 @@ class LayerHistory:
             inputs.append(u)
             records.append((tuple(r.drive), *tuple(r)[1:]))
             deltas.append(delta)
-        return {"inputs": inputs, "records": records, "deltas": deltas}
+        slopes = self.slopes()
+        more = {} if slopes is None else {"slopes": list(slopes)}
+        return {"inputs": inputs, "records": records, "deltas": deltas} | more
 
     @classmethod
     def restored(cls, config: BimConfig, content: dict[str, Any]) -> LayerHistory:
         """Return the history that `checkpoint` was called on."""
         records = (Record(Drive(*r[0]), *r[1:]) for r in content["records"])
-        return cls(config, [_Piece(*step) for step in zip(content["inputs"], records, content["deltas"], strict=True)])
+        slopes = content.get("slopes", [None] * len(content["inputs"]))
+        steps = zip(content["inputs"], records, content["deltas"], slopes, strict=True)
+        return cls(config, [_Piece(u, r, delta, slopes=slope) for u, r, delta, slope in steps])
 
     def events(self) -> int:
         """Count the non-zero inputs in the kept steps."""

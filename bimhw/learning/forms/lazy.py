@@ -165,16 +165,18 @@ class LazyLearner:
         if len(u) != 1:
             raise InputError("rule 'lazy'", f"got {len(u)} sequences in parallel, works on one", "Use --batch 1")
         signal, taps = self.net.delayed(u[None], self.state.taps)
-        value, states, events = signal[0], [], []
+        states, events = [], []
         self.inputs, self.records = [], []
         for lazy, old in zip(self.layers, self.state.layers, strict=True):
+            arriving, line = lazy.layer.arriving(signal, old.line)
+            value = arriving[0]
             events.append(np.flatnonzero(value[0].numpy()))
             lazy.materialise(events[-1])
             new, record = lazy.layer.step(lazy.layer.project(value), old)
             self.inputs.append(value)
             self.records.append(record)
-            states.append(new)
-            value = record.s
+            states.append(new._replace(line=line))
+            signal = record.s[None]
         self.state = NetState(tuple(states), taps)
         logits = self.net.readout(self.net.features([s.f for s in states]))
         if target is None:

@@ -76,9 +76,7 @@ class RtrlLearner(Ends):
     @torch.no_grad()
     def observe(self, u: Tensor, target: Tensor | None, weight: float = 1.0) -> StepResult:
         """See `Learner`: gradients at every labelled step."""
-        signal, _ = self.net.delayed(u[None], self.state.taps)
-        logits, self.state, self.records = self.net.step(u, self.state)
-        self.inputs = [signal[0], *(r.s for r in self.records[:-1])]
+        logits, self.state, self.records, _, self.inputs = self.net.take(u, self.state)
         self.credit.observe(self.records)
         if self.homeostasis is not None:
             self.homeostasis.observe([r.s for r in self.records])

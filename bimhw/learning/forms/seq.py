@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bimhw.learning.forms.adjoint import Adjoint, Lambdas
+from bimhw.learning.forms.adjoint import Adjoint, Lambdas, PortAdjoints
 from bimhw.learning.forms.counts import OpCounts, sweep_counts
 from bimhw.learning.forms.credit import Credit, CreditAssigner, direct_signals
 from bimhw.learning.forms.history import LayerHistory, from_record, newest, words_per_step
@@ -28,7 +28,7 @@ from bimhw.learning.forms.learner import (
     softmax_error,
 )
 from bimhw.learning.rules.homeostasis import Homeostasis
-from bimhw.models.bim.cell import Record
+from bimhw.models.bim.cell import LayerState, Record
 from bimhw.models.bim.loops import cell_is_fused, takes_loops
 from bimhw.models.bim.net import BimNet, NetState
 from simulator.base.errors import InputError
@@ -48,6 +48,8 @@ class SweepLearner(Ends):
         lookback: L.
         homeostasis: rate regulariser.
     """
+
+    learns_delays = True
 
     def __init__(
         self,
@@ -86,16 +88,17 @@ class SweepLearner(Ends):
     def memory_words(self) -> int:
         """History words of one sequence held now."""
         per_step = words_per_step(self.net.config)
-        return sum(per_step * len(h) * n for h, n in zip(self.histories, self.net.config.hidden, strict=True))
+        words = sum(per_step * len(h) * n for h, n in zip(self.histories, self.net.config.hidden, strict=True))
+        slopes = (h.slopes() for h in self.histories)
+        return words + sum(s.shape[0] * s.shape[2] for s in slopes if s is not None)
 
     @torch.no_grad()
     def observe(self, u: Tensor, target: Tensor | None, weight: float = 1.0) -> StepResult:
         """See `Learner`: gradients at the end of a block (TR)."""
-        signal, _ = self.net.delayed(u[None], self.state.taps)
-        logits, self.state, self.records = self.net.step(u, self.state)
-        self.inputs = [signal[0], *(r.s for r in self.records[:-1])]
-        for history, inputs, record in zip(self.histories, self.inputs, self.records, strict=True):
-            history.push(inputs, record)
+        old = self.state.layers
+        logits, self.state, self.records, sources, self.inputs = self.net.take(u, self.state)
+        for i, history in enumerate(self.histories):
+            history.push(self.inputs[i], self.records[i], self._slopes(i, sources[i][None], old[i], 0))
         if self.credit is not None:
             self.credit.observe(self.records)
         if self.homeostasis is not None:
@@ -126,21 +129,22 @@ class SweepLearner(Ends):
         signal, taps = self.net.delayed(x, self.state.taps)
         self.inputs, ends, made, features = [], [], [], []
         for i, old in enumerate(self.state.layers):
-            layer = self.net.layer(i)
-            end, record, f = layer.sequence(layer.project(signal), old)
-            made.append((signal, record))
-            ends.append(end)
+            layer, slopes = self.net.layer(i), self._slopes(i, signal, old)
+            arriving, line = layer.arriving(signal, old.line)
+            end, record, f = layer.sequence(layer.project(arriving), old)
+            made.append((arriving, record, slopes))
+            ends.append(end._replace(line=line))
             features.append(f)
-            self.inputs.append(signal[-1])
+            self.inputs.append(arriving[-1])
             signal = record.s
         self.state = NetState(tuple(ends), taps)
         feature = self.net.features(features)
         loss, flat = self.loss_of(self.net.readout(feature).flatten(0, 1), target.flatten(), float(len(x)))
         self.readout_due = {"readout.weight": flat.T @ feature.flatten(0, 1), "readout.bias": flat.sum(0)}
         deltas = direct_signals(self.net, flat.view(*target.shape, -1))
-        for history, (inputs, record), delta in zip(self.histories, made, deltas, strict=True):
-            history.extend(inputs, record, delta)
-        self.records = [newest(record) for _, record in made]
+        for history, (inputs, record, slopes), delta in zip(self.histories, made, deltas, strict=True):
+            history.extend(inputs, record, delta, slopes)
+        self.records = [newest(record) for _, record, _ in made]
         return loss, self._sweep()
 
     @torch.no_grad()
@@ -185,11 +189,13 @@ class SweepLearner(Ends):
             Mean loss of the labelled steps, gradients, spike rates of the layers.
         """
         signal, _ = self.net.delayed(x, self.net.initial_state(x.shape[1]).taps)
-        inputs, records, features = [], [], []
+        inputs, slopes, records, features = [], [], [], []
         for i, state in enumerate(self.net.initial_state(x.shape[1]).layers):
             layer = self.net.layer(i)
-            inputs.append(signal)
-            _, record, f = layer.sequence(layer.project(signal), state)
+            slopes.append(self._slopes(i, signal, state))
+            arriving, _ = layer.arriving(signal, state.line)
+            inputs.append(arriving)
+            _, record, f = layer.sequence(layer.project(arriving), state)
             records.append(record)
             features.append(f)
             signal = record.s
@@ -202,9 +208,9 @@ class SweepLearner(Ends):
             delta = direct_signals(self.net, error)[i]
             stacked = from_record(self.net.config, inputs[i], records[i], delta)
             g, _, ports = self.sweeps[i].sweep_stacked(stacked, messages)
-            out |= {f"layers.{i}.{name}": value for name, value in g.items()}
+            messages, own = self._descend(i, ports, slopes[i])
+            out |= {f"layers.{i}.{name}": value for name, value in (g | own).items()}
             self.counts += sweep_counts(self.net.config, stacked)
-            messages = self.sweeps[i].to_below(ports) if i else None
         return loss, out, [float(r.s.mean()) for r in records]
 
     def _errors(self, logits: Tensor, target: Tensor, labelled: Tensor) -> tuple[float, Tensor]:
@@ -237,14 +243,24 @@ class SweepLearner(Ends):
         for i in range(len(self.sweeps) - 1, -1, -1):
             g, stacked, ports = self.sweeps[i].sweep(self.histories[i], messages)
             add(g, self._extra(i, ports.start))
-            out |= {f"layers.{i}.{name}": value for name, value in g.items()}
+            below, own = self._descend(i, ports, self.histories[i].slopes())
+            out |= {f"layers.{i}.{name}": value for name, value in (g | own).items()}
             self.counts += sweep_counts(self.net.config, stacked)
-            if self.credit is None and i:
-                messages = self.sweeps[i].to_below(ports)
+            messages = below if self.credit is None else None
             if self.sends_below and not i:
-                self.below = self.sweeps[i].to_below(ports)
+                self.below = below
         self._forget()
         return out
+
+    def _slopes(self, index: int, sources: Tensor, old: LayerState, at: int | None = None) -> Tensor | None:
+        """Return the slopes over the delays of a layer's inputs, where this form learns them; `at`: of one step."""
+        slopes = self.net.layer(index).delay_slope(sources, old.line) if self.learns_delays else None
+        return slopes if slopes is None or at is None else slopes[at]
+
+    def _descend(self, index: int, ports: PortAdjoints, slopes: Tensor | None) -> tuple[Tensor | None, Gradients]:
+        """Return what a layer sends below, where anything reads it, and the gradient of its delays."""
+        read = (index and self.credit is None) or (not index and self.sends_below)
+        return self.sweeps[index].descend(ports, slopes) if read or slopes is not None else (None, {})
 
     def _extra(self, index: int, start: Lambdas) -> Gradients:
         """Return what a form adds to a layer's swept gradient."""

@@ -125,6 +125,8 @@ def _serves(updater: Updater, learner: RtrlLearner, x: Tensor, y: Tensor) -> boo
 
 def is_plain(updater: Updater, learner: RtrlLearner | SweepLearner, x: Tensor, y: Tensor) -> bool:
     """Return whether compiled loops over many steps know these: one layer on few events, plain Adam."""
+    if learner.net.config.channel_delays:
+        return False
     changes = (updater.hybrid, updater.pruning, updater.plasticity, updater.moves, updater.homeostasis)
     plain = all(change is None for change in changes) and not updater.parameters.slow
     plain &= updater.optimiser.name == "adam" and not updater.settings.clip and learner.net.config.n_layers == 1

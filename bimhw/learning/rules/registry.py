@@ -107,6 +107,7 @@ class GradientForm:
         chip: the form on a chip; None: that of the name, or there is none.
         layer: the form of one layer behind any loss (`bimhw.nn.BIM`); None: there is none.
         settings: fields of `LearnerSettings` that it reads.
+        delays: it learns delays too (`bimhw.models.bim.delays`).
     """
 
     name: str
@@ -119,6 +120,7 @@ class GradientForm:
     chip: ChipForm | None = None
     layer: LayerForm | None = None
     settings: tuple[str, ...] = OF_FORMS
+    delays: bool = False
 
 
 @dataclass(frozen=True)
@@ -284,13 +286,13 @@ register_form(
 register_form(
     GradientForm(
         "seq", "a sweep inside each neuron, one update a sequence", _seq, _each_sequence, streams=False,
-        layer=whole_sequence, settings=("credit",),
+        layer=whole_sequence, settings=("credit",), delays=True,
     )
 )  # fmt: skip
 register_form(
     GradientForm(
         "tr", "the sweep over a sliding window", _tr, _each_block, layer=sliding_window,
-        settings=("credit", "block", "lookback"),
+        settings=("credit", "block", "lookback"), delays=True,
     )
 )  # fmt: skip
 register_form(

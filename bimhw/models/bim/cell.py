@@ -35,6 +35,7 @@ class LayerState(NamedTuple):
     ref: Tensor  # [B, H] refractory steps left
     a: Tensor  # [B, H] adaptation
     f: Tensor  # [B, H] readout feature
+    line: Tensor | None = None  # [B, D, M] newest inputs of learnable delays, newest last; None: no delays
 
 
 class Record(NamedTuple):
@@ -82,8 +83,9 @@ def zero_state(config: BimConfig, layer: int, batch: int, like: Tensor) -> Layer
     """Return the state before a sequence."""
     h = config.hidden[layer]
     x_shape = {"diag": (batch, h), "s6": (batch, h, config.n_states), "complex": (batch, h, 2)}[config.kind]
-    zero = like.new_zeros(batch, h)
-    return LayerState(like.new_zeros(x_shape), zero, zero, zero, zero, zero, zero)
+    zero, longest = like.new_zeros(batch, h), config.longest_delay(layer)
+    line = like.new_zeros(batch, longest, config.fan_in(layer)) if longest else None
+    return LayerState(like.new_zeros(x_shape), zero, zero, zero, zero, zero, zero, line)
 
 
 def softplus(d: Tensor) -> Tensor:
@@ -166,7 +168,7 @@ def membrane_step(
     s, m, v, ref, a = fire(v_pre, state, config)
     decay, feature = (config.k_membrane, v_pre) if membrane else (config.k_o, s)
     f = decay * state.f + (1 - decay) * feature if decay else feature
-    return LayerState(state.x, r, i, v, ref, a, f), v_pre, m, s
+    return LayerState(state.x, r, i, v, ref, a, f, state.line), v_pre, m, s
 
 
 def advance(

@@ -53,6 +53,11 @@ class BimConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             unchanged) or ``variance`` sqrt(1 - Abar^2) (white input keeps its variance).
         norm: ``batch`` standardises the state's output q per neuron over steps and batch while training, with running
             statistics otherwise; the compiler folds it into the neuron's constants. For ``complex``.
+        hidden_delays: longest learnable delay of the inputs of each layer above the first, in steps; 0: none
+            (`bimhw.models.bim.delays`).
+        channel_delays: the same for the inputs of layer 1, behind the taps.
+        delay_width: lags on each side of a delay whose differences make the slope that it is learnt by.
+        learn_delays: delays are trained; otherwise they stay as they were drawn.
     """
 
     kind: Kind = "diag"
@@ -83,6 +88,10 @@ class BimConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     rotate: bool = True
     state_gain: Literal["dc", "variance"] = "dc"
     norm: Literal["none", "batch"] = "none"
+    hidden_delays: int = 0
+    channel_delays: int = 0
+    delay_width: int = 1
+    learn_delays: bool = True
 
     def __post_init__(self) -> None:
         check_rules(self, _rules(self))
@@ -101,6 +110,10 @@ class BimConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         """Return M of a layer (0-based)."""
         return self.n_in * len(self.input_delays) if layer == 0 else self.hidden[layer - 1]
 
+    def longest_delay(self, layer: int) -> int:
+        """Return the longest learnable delay of the inputs of a layer (0-based), 0 for none."""
+        return self.hidden_delays if layer else self.channel_delays
+
     def reads_membrane(self, layer: int) -> bool:
         """Return whether the readout reads the membrane of this layer (only ever the top one)."""
         return self.readout == "membrane" and layer == self.n_layers - 1
@@ -115,12 +128,17 @@ class BimConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 def _rules(c: BimConfig) -> list[Rule]:
+    late = c.hidden_delays > 0 or c.channel_delays > 0
     return [
         *common_rules(c, ("tau_m", "tau_s", "theta", "surrogate_width"), ("k_o", "k_membrane", "adapt_rho")),
         ("refractory", c.refractory >= 0, "must not be negative"),
         ("n_states", c.n_states >= 1, "must be at least 1"),
         ("n_states", c.kind == "s6" or c.n_states == 1, f"but kind {c.kind!r} has one state per neuron"),
         *[(n, c.kind == "complex" or getattr(c, n) == v, "belongs to kind 'complex'") for n, v in _OF_COMPLEX.items()],
+        *[(n, 0 <= getattr(c, n) <= LONGEST_DELAY, _DELAYS) for n in ("hidden_delays", "channel_delays")],
+        ("hidden_delays", c.n_layers > 1 or not c.hidden_delays, "needs a second layer"),
+        ("delay_width", c.delay_width >= 1, "must be at least 1"),
+        *[(n, late or getattr(c, n) == v, f"belongs to {_WITH_DELAYS}") for n, v in _OF_DELAYS.items()],
         ("adapt_beta", 0 <= c.adapt_beta < math.inf, "must not be negative"),
         (
             "input_delays",
@@ -130,11 +148,20 @@ def _rules(c: BimConfig) -> list[Rule]:
     ]
 
 
+LONGEST_DELAY = 1023  # of what learns; a chip's own limit is the compiler's to check
+_DELAYS = f"must be in 0..{LONGEST_DELAY} steps"
+_OF_DELAYS = {"delay_width": 1, "learn_delays": True}
+_WITH_DELAYS = "hidden_delays or channel_delays above 0"
 _OF_COMPLEX = {"rotate": True, "state_gain": "dc", "norm": "none"}
 
 
 def layer_shapes(config: BimConfig, layer: int) -> dict[str, tuple[int, ...]]:
     """Return the names and shapes of one layer's parameters."""
+    delay = {"delay": (config.fan_in(layer),)} if config.longest_delay(layer) else {}
+    return _neuron_shapes(config, layer) | delay
+
+
+def _neuron_shapes(config: BimConfig, layer: int) -> dict[str, tuple[int, ...]]:
     h, m, n = config.hidden[layer], config.fan_in(layer), config.n_states
     shapes: dict[str, tuple[int, ...]] = {"w_in": (h, m), "w_delta": (h, m)}
     if config.kind != "s6":

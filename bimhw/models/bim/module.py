@@ -18,7 +18,7 @@ Output = Literal["spikes", "filtered", "membrane"]
 OUTPUTS: tuple[Output, ...] = ("spikes", "filtered", "membrane")
 
 
-_OF_NETWORK = ("n_in", "hidden", "n_out", "readout", "dense_readout", "input_delays", "input_scale")
+_OF_NETWORK = ("n_in", "hidden", "n_out", "readout", "dense_readout", "input_delays", "hidden_delays", "input_scale")
 
 
 class BimModule(BimLayer):
@@ -36,7 +36,8 @@ class BimModule(BimLayer):
         output: what the layer gives to the next module.
         seed: of the initial weights.
         init: scales of the initial weights.
-        constants: any other field of `BimConfig` that concerns one layer (``kind``, ``psp``, ``theta``, ``k_o``, ...).
+        constants: any other field of `BimConfig` that concerns one layer (``kind``, ``psp``, ``theta``, ``k_o``,
+            ``channel_delays``: the longest learnable delay of an input channel, ...).
 
     Raises:
         InputError: an unknown output, or constants that break a rule of `BimConfig`.
@@ -80,9 +81,11 @@ class BimModule(BimLayer):
     def run(self, x: Tensor, state: LayerState | None = None) -> tuple[Tensor, LayerState]:
         """Run a sequence [T, B, M] from a state (default: zero); return the outputs [T, B, H] and the state after it."""
         self._check(x)
+        x, line = self.arriving(x, state and state.line)
         drive = self.drive(x)
         state = state or self.initial_state(x.shape[1], drive.z)
-        return self.scan(drive, state)
+        y, after = self.scan(drive, state)
+        return y, after._replace(line=line)
 
     def scan(self, drive: Drive, state: LayerState) -> tuple[Tensor, LayerState]:
         """Run port values [T, B, ..] step by step in plain torch operations: any device, any gradient."""

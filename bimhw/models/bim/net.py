@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
-import msgspec
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,27 +13,14 @@ from torch.nn import functional
 from bimhw.models.bim import cell, complex_state
 from bimhw.models.bim.cell import Drive, LayerState, Record
 from bimhw.models.bim.config import RUNNING, BimConfig, layer_shapes, mask_shapes
+from bimhw.models.bim.delays import Axons, drawn_shares
+from bimhw.models.bim.initial import Init as Init
+from bimhw.models.bim.initial import initial, is_trained
 from bimhw.models.bim.loops import cell_is_fused, takes_loops
 from bimhw.models.nets import Net
-from bimhw.models.orthogonal import Start, orthogonal_start
+from bimhw.models.orthogonal import orthogonal_start
 from bimhw.models.registry import family_of
 from simulator.base.errors import InputError
-
-
-class Init(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Initial weights: N(0, (gain/sqrt(M))^2) per port; Delta log-uniform in [delta_min, delta_max].
-
-    mixing: W_in between layers as above (``normal``), or gain_in times orthogonal (`bimhw.models.orthogonal.orthogonal_start`).
-    ``complex`` layers: omega uniform in [0, omega_max] (radians a step), C_re = 1, C_im ~ N(0, 1), 0 without rotation.
-    """
-
-    gain_in: float = 3.0
-    gain_delta: float = 0.5
-    gain_c: float = 0.3
-    delta_min: float = 0.02
-    delta_max: float = 0.5
-    omega_max: float = 0.3
-    mixing: Start = "normal"
 
 
 class NetState(NamedTuple):
@@ -42,6 +28,16 @@ class NetState(NamedTuple):
 
     layers: tuple[LayerState, ...]
     taps: Tensor
+
+
+class Step(NamedTuple):
+    """Result of a step: logits [B, C], the state after it, and of each layer the intermediates, sources and delayed inputs."""
+
+    logits: Tensor
+    state: NetState
+    records: list[Record]
+    sources: list[Tensor]  # [B, M] of this step, before any learnable delay
+    inputs: list[Tensor]  # [B, M] as they arrive
 
 
 class Run(NamedTuple):
@@ -66,14 +62,16 @@ class BimLayer(nn.Module):
                     rows, columns = shape
                     scale = gains[name] * math.sqrt(max(rows, columns) / columns)
                     value = scale * orthogonal_start(rows, columns, init.mixing, generator)
+            elif name == "delay":  # drawn apart: weights are those of a network without delays
+                value = drawn_shares(shape[0], init.delay_start, generator.initial_seed(), index)
             else:
-                value = _initial(name, shape, init, generator)
+                value = initial(name, shape, init, generator)
             if name in RUNNING:
                 self.register_buffer(name, value)
                 continue
             if name in ("omega", "c_im") and not config.rotate:
                 value = torch.zeros(shape)
-            trained = _is_trained(name, config)
+            trained = is_trained(name, config)
             self.register_parameter(name, nn.Parameter(value, requires_grad=trained))
 
     def get_parameter(self, target: str) -> nn.Parameter:
@@ -97,6 +95,27 @@ class BimLayer(nn.Module):
     def ports(self) -> tuple[str, ...]:
         """The synaptic ports."""
         return ("in", "delta", "b", "c") if self.config.kind == "s6" else ("in", "delta", "c")
+
+    @property
+    def axons(self) -> Axons | None:
+        """The learnable delays of the inputs, or None."""
+        longest = self.config.longest_delay(self.index)
+        return Axons.of(self.get_parameter("delay"), longest, self.config.delay_width) if longest else None
+
+    def arriving(self, u: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Pass inputs [T, B, M] through the learnable delays; return also the line of newest inputs to keep."""
+        axons = self.axons
+        if axons is None:
+            return u, past
+        line = axons.line(u, past)
+        return axons.through(line, self.get_parameter("delay")), axons.newest(line)
+
+    def delay_slope(self, u: Tensor, past: Tensor | None) -> Tensor | None:
+        """Return the slope [T, B, M] of the delayed inputs over their delays, or None where no delay is learnt."""
+        axons = self.axons
+        if axons is None or not self.get_parameter("delay").requires_grad:
+            return None
+        return axons.slope(axons.line(u, past))
 
     def project(self, u: Tensor, loops: bool = False) -> Drive:
         """Project inputs [.., M] to port values; `loops`: for compiled loops, which have no second derivative either."""
@@ -206,16 +225,23 @@ class BimNet(Net):
 
     def step(self, u: Tensor, state: NetState) -> tuple[Tensor, NetState, list[Record]]:
         """Take one step of inputs [B, n_in]: logits [B, C], the new state, the intermediates of each layer."""
+        return self.take(u, state)[:3]
+
+    def take(self, u: Tensor, state: NetState) -> Step:
+        """Do as `step`; return also what each layer received."""
         signal, taps = self.delayed(u[None], state.taps)
-        value, layers, records = signal[0], [], []
+        layers, records, sources, inputs = [], [], [], []
         for i, old in enumerate(state.layers):
             layer = self.layer(i)
-            new, record = layer.step(layer.project(value), old)
-            layers.append(new)
+            arriving, line = layer.arriving(signal, old.line)
+            new, record = layer.step(layer.project(arriving[0]), old)
+            layers.append(new._replace(line=line))
             records.append(record)
-            value = record.s
+            sources.append(signal[0])
+            inputs.append(arriving[0])
+            signal = record.s[None]
         logits = self.readout(self.features([s.f for s in layers]))
-        return logits, NetState(tuple(layers), taps), records
+        return Step(logits, NetState(tuple(layers), taps), records, sources, inputs)
 
     def run(self, x: Tensor, state: NetState | None = None, run_layer: RunLayer | None = None) -> Run:
         """Run a sequence of inputs [T, B, n_in]; projections of all steps at once, the recurrence step by step.
@@ -231,8 +257,9 @@ class BimNet(Net):
         ends, features, spikes = [], [], []
         for i, old in enumerate(state.layers):
             layer = self.layer(i)
-            end, f, s = (run_layer or _run_layer)(layer, layer.project(signal, run_layer is not None), old)
-            ends.append(end)
+            arriving, line = layer.arriving(signal, old.line)
+            end, f, s = (run_layer or _run_layer)(layer, layer.project(arriving, run_layer is not None), old)
+            ends.append(end._replace(line=line))
             features.append(f)
             spikes.append(s)
             signal = s
@@ -282,26 +309,3 @@ def _run_layer(layer: BimLayer, drive: Drive, state: LayerState) -> tuple[LayerS
         features.append(state.f)
         spikes.append(record.s)
     return state, torch.stack(features), torch.stack(spikes)
-
-
-def _initial(name: str, shape: tuple[int, ...], init: Init, generator: torch.Generator) -> Tensor:
-    if name == "b_delta":
-        low, high = math.log(init.delta_min), math.log(init.delta_max)
-        delta = torch.exp(low + (high - low) * torch.rand(shape, generator=generator))
-        return torch.log(torch.expm1(delta))
-    if name == "a_log" and len(shape) == 2:  # s6: A_n = -n (S4D-real, as Mamba)
-        return torch.log(torch.arange(1, shape[1] + 1, dtype=torch.float32)).expand(shape).clone()
-    if name == "omega":
-        return init.omega_max * torch.rand(shape, generator=generator)
-    if name == "c_im":
-        return torch.randn(shape, generator=generator)
-    return torch.ones(shape) if name in _ONES else torch.zeros(shape)
-
-
-_ONES = ("d", "b_b", "b_c", "c_re", "norm_gain", "norm_var")
-
-
-def _is_trained(name: str, config: BimConfig) -> bool:
-    if name in ("omega", "c_im"):
-        return config.rotate
-    return name != "a_log" or config.learn_a_log

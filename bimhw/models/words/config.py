@@ -46,6 +46,7 @@ class WordsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         rules = (
             ("shortlist", self.shortlist >= 1, "must be at least 1"),
             ("clusters", not small, "must each have a size and a width of at least 1"),
+            ("core", not self.core.channel_delays, "but embeddings take no channel_delays"),
             ("core", self.core.n_out == self.readout_size, f"but the words need n_out {self.readout_size}"),
         )
         check_rules(self, rules)

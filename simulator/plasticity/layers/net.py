@@ -143,6 +143,10 @@ def _layer(program: Program, population: Population) -> Layer:
     into = {(q.source, q.delay): dict[str, int]() for q in program.projections if q.target == population.name}
     for k, q in enumerate(program.projections):
         if q.target == population.name and (shared is None or q.source != shared.name):
+            if q.port in into[q.source, q.delay]:
+                raise FitError(
+                    where, f"gets {q.source!r} (delay {q.delay}) twice at the port {q.port}", "Train with one tap"
+                )
             into[q.source, q.delay][q.port] = k
     groups, start = [], 0
     for (source, delay), by_port in into.items():

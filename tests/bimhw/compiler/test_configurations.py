@@ -43,6 +43,8 @@ ASIDE: dict[str, list[Any]] = {
     "refractory": [0, 3],
     "adapt_beta": [0.0, 0.2],
     "input_delays": [(0,), (0, 2), (1,)],
+    "hidden_delays": [0, 4],
+    "channel_delays": [0, 3],
     "learn_a_log": [False, True],
     "psp_norm": ["dc", "peak"],
 }
@@ -56,6 +58,7 @@ def configurations() -> list[BimConfig]:
     out = []
     for kind, psp, reset, readout in MAIN:
         aside = {name: values[rng.integers(len(values))] for name, values in ASIDE.items()}
+        aside["hidden_delays"] *= len(aside["hidden"]) > 1
         out.append(BimConfig(n_in=6, n_out=4, psp=psp, reset=reset, **kind, **readout, **aside, input_scale=1 / 16))
     return out
 
@@ -70,7 +73,8 @@ def test_every_pair_of_values_occurs() -> None:
         seen |= {frozenset(p) for p in itertools.combinations(values.items(), 2)}
     for a, b in itertools.combinations(fields, 2):
         for u, v in itertools.product(fields[a], fields[b]):
-            assert frozenset({(a, u), (b, v)}) in seen
+            pair = {(a, u), (b, v)}
+            assert frozenset(pair) in seen or pair == {("hidden", "(9,)"), ("hidden_delays", "4")}  # refused
 
 
 def trained_like(config: BimConfig, seed: int) -> BimNet:
@@ -149,6 +153,10 @@ def test_every_network_compiles_and_computes_what_it_was_trained_to(part: int) -
         ({"hidden": (2,) * 64}, "layers: are 64, and a neuron waits for at most 63 steps.*Train at most 63 layers"),
         ({"kind": "s6", "hidden": (2,) * 32}, "layers: are 32, .* Train at most 31 layers"),
         ({"input_delays": (0, 63)}, "needs an extra delay of 63 steps, .* delays at most 62"),
+        (
+            {"hidden": (40, 3), "hidden_delays": 80},
+            "projection 'layer2.z.d63': needs an extra delay .* delays at most 62",
+        ),
     ],
 )
 def test_what_cannot_be_compiled_is_refused_with_the_way_out(fields: dict[str, Any], message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -64,7 +65,12 @@ def start(config: BimConfig, layer: int) -> int:
     return per * (layer + 1) if layer < config.n_layers else per * layer + 1
 
 
-configs = kinds(
+def late(config: BimConfig, delays: int) -> BimConfig:
+    """Return a configuration with learnable delays between its layers, where there are several."""
+    return msgspec.structs.replace(config, hidden_delays=delays if config.n_layers > 1 else 0)
+
+
+plain = kinds(
     n_in=st.just(5),
     hidden=st.sampled_from([(6,), (7, 5), (4, 6, 5)]),
     n_out=st.just(3),
@@ -76,9 +82,11 @@ configs = kinds(
     dense_readout=st.booleans(),
     adapt_beta=st.sampled_from([0.0, 0.2]),
     input_delays=st.sampled_from([(0,), (0, 2), (1, 3)]),
+    channel_delays=st.sampled_from([0, 2]),
     learn_a_log=st.booleans(),
     k_o=st.sampled_from([0.0, 0.8]),
 )
+configs = st.builds(late, plain, st.sampled_from([0, 3]))
 
 
 @settings(max_examples=60, deadline=None)

@@ -83,7 +83,7 @@ class Online:
         names, parameters = zip(*layer.named_parameters(recurse=False), strict=True)
         return cast(Tensor, _Step.apply(self, self.steps, names, x, *parameters))  # type: ignore[no-untyped-call]
 
-    def _delayed(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _delayed(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Pass a step through the learnable delays, as it arrives; return also the line of inputs to keep."""
         past = self.state and self.state.line
         learns = self.form != "rtrl" and forms()[self.form].delays

@@ -104,8 +104,7 @@ def readout_gradients(net: BimNet, state: NetState, error: Tensor) -> Gradients:
 
 def network_checkpoint(state: NetState) -> dict[str, Any]:
     """Return the state of a network as plain containers of tensors."""
-    layers = [tuple(v.clone() for v in s if v is not None) for s in state.layers]
-    return {"layers": layers, "taps": state.taps.clone()}
+    return {"layers": [tuple(v.clone() for v in s) for s in state.layers], "taps": state.taps.clone()}
 
 
 def network_state(content: dict[str, Any]) -> NetState:

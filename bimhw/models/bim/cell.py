@@ -35,7 +35,7 @@ class LayerState(NamedTuple):
     ref: Tensor  # [B, H] refractory steps left
     a: Tensor  # [B, H] adaptation
     f: Tensor  # [B, H] readout feature
-    line: Tensor | None = None  # [B, D, M] newest inputs of learnable delays, newest last; None: no delays
+    line: Tensor = torch.empty(0)  # [B, D, M] newest inputs of learnable delays, newest last; empty without delays
 
 
 class Record(NamedTuple):
@@ -84,7 +84,7 @@ def zero_state(config: BimConfig, layer: int, batch: int, like: Tensor) -> Layer
     h = config.hidden[layer]
     x_shape = {"diag": (batch, h), "s6": (batch, h, config.n_states), "complex": (batch, h, 2)}[config.kind]
     zero, longest = like.new_zeros(batch, h), config.longest_delay(layer)
-    line = like.new_zeros(batch, longest, config.fan_in(layer)) if longest else None
+    line = like.new_zeros(batch, longest, config.fan_in(layer)) if longest else like.new_zeros(0)
     return LayerState(like.new_zeros(x_shape), zero, zero, zero, zero, zero, zero, line)
 
 

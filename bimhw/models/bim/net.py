@@ -102,11 +102,11 @@ class BimLayer(nn.Module):
         longest = self.config.longest_delay(self.index)
         return Axons.of(self.get_parameter("delay"), longest, self.config.delay_width) if longest else None
 
-    def arriving(self, u: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def arriving(self, u: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
         """Pass inputs [T, B, M] through the learnable delays; return also the line of newest inputs to keep."""
         axons = self.axons
         if axons is None:
-            return u, past
+            return u, u.new_zeros(0) if past is None else past
         line = axons.line(u, past)
         return axons.through(line, self.get_parameter("delay")), axons.newest(line)
 

@@ -79,7 +79,7 @@ def test_the_delay_line_is_part_of_the_state() -> None:
         first, state = net.run(x[:4])
         second, end = net.run(x[4:], state)
     torch.testing.assert_close(torch.cat([first, second]), whole, rtol=1e-12, atol=1e-12)
-    assert end.line is not None and torch.equal(end.line, after.line)
+    assert torch.equal(end.line, after.line) and end.line.shape == (3, 6, 5)
     net.reset()
     steps = torch.stack([net.observe(u).detach() for u in x])
     torch.testing.assert_close(steps, whole, rtol=1e-12, atol=1e-12)

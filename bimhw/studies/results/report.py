@@ -63,7 +63,7 @@ def write_report(points: Mapping[str, Point], folder: Path) -> list[Path]:
         if not rows:
             continue
         parts.append(_section(table, rows, points))
-        dots = [(r.label, r.kind.startswith("bim"), made) for r, found in rows if (made := _figures(found, table))]
+        dots = [(r.label, r.is_bim, made) for r, found in rows if (made := _figures(found, table))]
         if not dots:
             continue
         lower = table.metric in LOWER_IS_BETTER
@@ -218,7 +218,7 @@ def _left_out(points: Mapping[str, Point], group: str, folder: Path) -> tuple[st
         means = [_spread(_held(every, name), "") for name in DETECTIONS]
         detected += [_line([row.label, *means])] if any(means) else []
         if whole:
-            dots.append((row.label, row.kind.startswith("bim"), whole))
+            dots.append((row.label, row.is_bim, whole))
     title = f"{tables[0].title.rpartition(', ')[0]}, leave one out ({_UNITS[metric]})"
     head = ["model", *(t.left_out for t in tables), f"mean of {len(tables)}", *_FACTS]
     parts = [

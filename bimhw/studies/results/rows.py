@@ -28,6 +28,11 @@ class Row:
     grid: tuple[dict[str, Any], ...] = ()
     seeds: int = 5
 
+    @property
+    def is_bim(self) -> bool:
+        """Return whether it is a BIM network."""
+        return self.kind.startswith("bim") and self.options.get("family", "bim") == "bim"
+
 
 @dataclass(frozen=True)
 class Table:

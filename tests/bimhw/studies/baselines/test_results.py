@@ -231,6 +231,13 @@ def test_page_says_what_the_points_say(plan: None, tmp_path: Path) -> None:
     assert files[1].read_bytes() == first, "the plot is the same bytes each time"
 
 
+def test_only_bim_networks_have_the_colour_of_bim() -> None:
+    rows = {row.label: row.is_bim for table in TABLES.values() for row in table.rows}
+    assert [name for name, bim in rows.items() if bim and not name.startswith(("BIM", "the same"))] == []
+    assert [name for name, bim in rows.items() if not bim and name.startswith("BIM")] == []
+    assert not rows["recurrent LIF 1x118 of the family leaky (for chips), BPTT, 40 passes, spike readout"]
+
+
 def test_page_names_edges_that_were_tried_and_settings_seen_on_test(
     plan: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

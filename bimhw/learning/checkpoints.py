@@ -90,18 +90,21 @@ class Checkpoint:
 
 
 def weights_of(net: torch.nn.Module) -> dict[str, Tensor]:
-    """Return parameters and masks of a network."""
+    """Return parameters, masks and running statistics of a network."""
     return {k: v.detach().clone() for k, v in net.state_dict().items()}
 
 
 @torch.no_grad()
 def load_weights(net: torch.nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Put parameters and masks back in place."""
+    """Put parameters, masks and running statistics back in place."""
     for name, value in weights.items():
         if isinstance(net, BimNet) and ".mask_" in name:
             net.add_mask(name, value)
     for name, p in net.named_parameters():
         p.copy_(weights[name])
+    for name, statistic in net.named_buffers():
+        if name in weights:
+            statistic.copy_(weights[name])
 
 
 def difference(theirs: object, mine: str) -> str:

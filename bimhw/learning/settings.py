@@ -33,6 +33,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         lr_hidden: learning rate of all but the readout, as a share of lr.
         clip: largest norm of the gradient of an update, which is scaled down to it; 0: no limit (``tbptt``, ``ctc``: 1).
         dropout: share of the readout's features that a sequence is trained without; rules of autograd alone.
+        average: share of the updates, the last ones, over which the weights that are left are the mean; rules of autograd alone.
         optimiser: ``adam``, ``rms`` (one second moment per neuron) or ``sgd``.
         credit: how the error reaches lower layers, see `bimhw.learning.forms.credit` (``exact``: seq and bptt).
         k_credit: decay of the lower layers' eligibility in form ``dense``; 0: that of the readout filter.
@@ -64,6 +65,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     lr_hidden: float = 1.0
     clip: float = 0.0
     dropout: float = 0.0
+    average: float = 0.0
     optimiser: OptimiserName = "adam"
     credit: SweepCredit = "filt-win"
     k_credit: float = 0.0
@@ -103,6 +105,8 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             ("clip", not single or not self.clip, f"form {form_name} applies its own updates, without a limit"),
             ("dropout", 0 <= self.dropout < 1, "must be in [0, 1)"),
             ("dropout", not (self.dropout and learning_rule(rule_name).online), f"does nothing with rule {rule_name}"),
+            ("average", 0 <= self.average <= 1, "must be in [0, 1]"),
+            ("average", not (self.average and learning_rule(rule_name).online), f"does nothing with rule {rule_name}"),
             ("prune", 0 <= self.prune <= 0.99, "must be in [0, 0.99]"),
             ("prune_every", self.prune_every >= 1, "must be at least 1"),
             ("block", self.block >= 1, "must be at least 1"),

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from torch import Tensor
 
+from bimhw.learning.averaging import averaged
 from bimhw.learning.checkpoints import Saved
 from bimhw.learning.device import check_device, placed_on, torch_device
 from bimhw.learning.dropout import dropped
@@ -183,13 +184,14 @@ class Trainer(Loop[Tensor]):
         self.net, self.settings = net, settings
         per_batch = updates_of(settings, [bool(b) for b in task.loss_steps])
         batches = math.ceil(len(task.train) / settings.batch)
-        self.updater = Updater(net, settings, settings.epochs * batches * per_batch)
+        total = settings.epochs * batches * per_batch
+        self.updater = Updater(net, settings, total)
         objective = Classes(task)
         method: ByRule | ByAutograd = SweptSequences(self.updater, objective, rates=True)
         if not learning_rule(settings.rule).online:
             through = Through(run or trainable(family_of(net.config).name)[1].run(net, settings.seed), settings)
             penalty = through.penalty if settings.rate_strength else None
-            descent = UpdaterDescent(self.updater)
+            descent = averaged(net, UpdaterDescent(self.updater), settings.average, total)
             forward = dropped(net, through, settings)
             method = ByAutograd(net, forward, objective, descent, penalty=penalty, rates=through.rates, count=True)
         super().__init__(method, TaskBatches(task, settings.batch, settings.seed, next(net.parameters())), settings.lr)

@@ -18,6 +18,7 @@ from scipy.special import log_softmax
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bimhw.learning.averaging import averaged
 from bimhw.learning.checkpoints import Checkpoint
 from bimhw.learning.dropout import dropped
 from bimhw.learning.loop import Batch, Loop, Progress
@@ -285,7 +286,8 @@ def strings_by_autograd(
         total: updates in all, for the decay of the learning rate.
     """
     pruned = make_pruning(net, settings) if isinstance(net, BimNet) else None
-    descent = ClippedAdam(list(net.parameters()), settings.lr, settings.lr_end, total, pruned, settings.clip)
+    adam = ClippedAdam(list(net.parameters()), settings.lr, settings.lr_end, total, pruned, settings.clip)
+    descent = averaged(net, adam, settings.average, total)
     objective = EachStep() if source.by_step else Ctc(source.blank)
     return Loop(ByAutograd(net, dropped(net, forward, settings), objective, descent), source, settings.lr)
 

@@ -16,6 +16,7 @@ import msgspec
 import torch
 from torch import Tensor
 
+from bimhw.learning.averaging import averaged
 from bimhw.learning.checkpoints import Saved
 from bimhw.learning.device import check_device, placed_on, torch_device
 from bimhw.learning.dropout import dropped
@@ -244,6 +245,7 @@ def text_by_autograd(
     pruned = make_pruning(net, settings) if isinstance(net, BimNet) else None
     parameters = list(net.parameters())
     one_pass = parameters[0].device.type in ("cpu", "cuda")
-    descent = ClippedAdam(parameters, settings.lr, settings.lr_end, total, pruned, settings.clip, one_pass=one_pass)
+    adam = ClippedAdam(parameters, settings.lr, settings.lr_end, total, pruned, settings.clip, one_pass=one_pass)
+    descent = averaged(net, adam, settings.average, total)
     forward = dropped(net, forward, settings)
     return Loop(ByAutograd(net, forward, EachStep(), descent, carry, count=True), source, settings.lr)

@@ -18,6 +18,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from bimhw.learning.averaging import averaged
 from bimhw.learning.checkpoints import Content
 from bimhw.learning.dropout import dropped
 from bimhw.learning.forms.learner import Gradients, Learner, StepResult, softmax_error
@@ -284,12 +285,14 @@ def words_by_autograd(
 ) -> Loop[Tensor]:
     """Return the loop of truncated BPTT for any model between the tables; arguments as of `text_by_autograd`."""
     source = TextBatches(symbols, _as_they_are, settings.window, whole=True)
-    descent = RowDescent(words, list(core.parameters()), settings, settings.epochs * len(source.starts))
+    total = settings.epochs * len(source.starts)
 
     def run(x: Tensor, state: Carried) -> tuple[Tensor, Carried]:
         return forward(words.inputs(x), state)
 
     trained = nn.ModuleDict({"words": words, "core": core})
+    adam = RowDescent(words, list(core.parameters()), settings, total)
+    descent = averaged(trained, adam, settings.average, total)
     method = ByAutograd(trained, dropped(core, run, settings), EachWord(words), descent, carry=True, count=True)
     return Loop(method, source, settings.lr)
 

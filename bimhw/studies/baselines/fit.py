@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bimhw.learning.averaging import averaged
 from bimhw.learning.device import placed_on, torch_device
 from bimhw.learning.evaluate import inputs
 from bimhw.learning.loop import Loop
@@ -30,13 +31,17 @@ from simulator.base.errors import InputError
 
 
 class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A baseline's training on a task: width, Adam(.9, .99) with cosine decay to lr_end, gradients clipped to norm 1."""
+    """A baseline's training on a task: width, Adam(.9, .99) with cosine decay to lr_end, gradients clipped to norm 1.
+
+    The weights that are left are the mean over the share `average` of the updates, the last ones (0: the last weights).
+    """
 
     hidden: int
     epochs: int = 8
     batch: int = 32
     lr: float = 0.004
     lr_end: float = 0.02
+    average: float = 0.0
     seed: int = 0
 
 
@@ -69,9 +74,10 @@ def fit_task(name: str, task: Task, settings: FitSettings, device: str = "cpu") 
     """
     model = build(name, task.n_in, task.n_classes, settings.hidden, settings.seed)
     source = TaskBatches(task, settings.batch, settings.seed, torch.zeros(1))
-    total = max(settings.epochs * math.ceil(len(task.train) / settings.batch) - 1, 1)
+    total = settings.epochs * math.ceil(len(task.train) / settings.batch)
     with placed_on(model, torch_device(device)):
-        descent = ClippedAdam(list(model.parameters()), settings.lr, settings.lr_end, total)
+        adam = ClippedAdam(list(model.parameters()), settings.lr, settings.lr_end, max(total - 1, 1))
+        descent = averaged(model, adam, settings.average, total)
         loop = Loop(ByAutograd(model, model, Classes(task), descent, count=True), source, settings.lr)
         loop.run(settings.epochs, lambda _: None)
     scores, rate = decide(model, task)

@@ -18,6 +18,8 @@ from simulator.base.errors import FitError
 Errors = Callable[[Floats], Floats]
 _SMALL = 2.0**-40  # ranges below this are taken as 0
 _GRID_BITS = 5  # above, a row uses too few of its grid's values to find the grid again
+_UNIT_OF_ZEROS = 2.0**-16  # of weights that are all 0: a shift to any binary point is short
+_SHIFT_BITS = 6  # of the signed word of a shift in every neuron model
 _CANDIDATES = 3  # scales tried per tensor or row: no clipping, and one and two bits finer with clipping
 
 
@@ -81,7 +83,7 @@ def weight_fracs(weights: Floats, group: AnyInts, n_groups: int, bits: int, erro
         bits: of a stored weight.
         errors: misses (stored - wanted) of all weights -> error of each group; default: squares summed.
     """
-    start = np.floor(np.log2(weight_limit(bits) / _largest(weights, group, n_groups))).astype(np.int32)
+    start = np.floor(np.log2(weight_limit(bits) / _largest(weights, group, n_groups, bits))).astype(np.int32)
     tried = [start + extra for extra in range(-1 if bits == 1 else 0, _CANDIDATES)]
     units = np.stack([2.0 ** -frac.astype(np.float64) for frac in tried])
     best: I32 = np.stack(tried)[_best_units(weights, group, units, bits, errors), np.arange(n_groups)]
@@ -90,7 +92,7 @@ def weight_fracs(weights: Floats, group: AnyInts, n_groups: int, bits: int, erro
 
 def weight_scales(weights: Floats, group: AnyInts, n_groups: int, bits: int, errors: Errors | None = None) -> Floats:
     """Free scales: the value of one unit of each group, float64 [n_groups], with the smallest error tried; see `weight_fracs`."""
-    full = _largest(weights, group, n_groups) / weight_limit(bits)
+    full = _largest(weights, group, n_groups, bits) / weight_limit(bits)
     shrinks = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5] if bits > 1 else [1.0, 0.8, 0.65, 0.5, 0.4, 0.3]
     if 2 < bits <= _GRID_BITS:  # weights that lie on some grid of so many bits already keep it
         shrinks += [weight_limit(bits) / k for k in range(weight_limit(bits) // 2 + 1, weight_limit(bits))]
@@ -99,10 +101,12 @@ def weight_scales(weights: Floats, group: AnyInts, n_groups: int, bits: int, err
     return best
 
 
-def _largest(weights: Floats, group: AnyInts, n_groups: int) -> Floats:
+def _largest(weights: Floats, group: AnyInts, n_groups: int, bits: int) -> Floats:
+    """Return the largest magnitude of each group, not below the smallest; of weights that are all 0 any will do."""
     largest = np.zeros(n_groups)
     np.maximum.at(largest, group, np.abs(weights))
-    return np.maximum(largest, _SMALL)
+    nothing = _SMALL if bits == 1 else weight_limit(bits) * _UNIT_OF_ZEROS  # one bit cannot say 0
+    return np.where(largest == 0, nothing, np.maximum(largest, _SMALL))
 
 
 def _best_units(weights: Floats, group: AnyInts, units: Floats, bits: int, errors: Errors | None) -> I64:
@@ -116,6 +120,14 @@ def _best_units(weights: Floats, group: AnyInts, units: Floats, bits: int, error
         better = error < best_error * (1 - 1e-12)
         best[better], best_error[better] = index, error[better]
     return best
+
+
+def small_multiplier(factor: npt.ArrayLike) -> tuple[I32, I32]:
+    """Return `multiplier` of factors that may be next to nothing, as of weights that are all 0: fewer bits, no longer shift."""
+    mul, shift = multiplier(factor)
+    longest = 2 ** (_SHIFT_BITS - 1) - 1
+    beyond = np.clip(shift - longest, 0, 30)
+    return np.round(mul * 2.0**-beyond).astype(np.int32), np.minimum(shift, longest).astype(np.int32)
 
 
 def multiplier(factor: npt.ArrayLike, bits: int = 15) -> tuple[I32, I32]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from bimhw.compiler.calibrate import Calibration
-from bimhw.compiler.fixed import frac_bits, multiplier, to_fixed
+from bimhw.compiler.fixed import frac_bits, small_multiplier, to_fixed
 from bimhw.compiler.lower.base import Lowered, Lowering
 from bimhw.compiler.options import CompileOptions
 from simulator.base.arrays import Floats
@@ -30,7 +30,7 @@ def lower_readout(
     largest = max(calibration.of(population.name, *words), float(np.abs(bias).max(initial=0.0)))
     frac = frac_bits(_MARGIN * largest, SCORE_BITS, _HIGHEST_FRAC)
     where = f"population {population.name!r}: parameter"
-    mul, shift = multiplier(units["in"] * 2.0**frac)
+    mul, shift = small_multiplier(units["in"] * 2.0**frac)
     params = {
         "b": to_fixed(bias, frac, SCORE_BITS, f"{where} 'b'"),
         "mul": mul,
@@ -39,7 +39,7 @@ def lower_readout(
         "limit": np.asarray(2 ** (SCORE_BITS - 1) - 1, np.int32),
     }
     if two:
-        mul, shift = multiplier(units["membrane"] * 2.0**frac)
+        mul, shift = small_multiplier(units["membrane"] * 2.0**frac)
         m_v = to_fixed(1 - population.params["k_v"], LEAK_FRAC, 17, f"{where} 'k_v'")
         params |= {"mul_v": mul, "sh_v": shift, "m_v": m_v}
     return Lowered(replace(population, params=params), dict.fromkeys(words, frac))

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bimhw.compiler.fixed import frac_bits, multiplier, store, to_fixed, weight_fracs, weight_limit, weight_scales
+import bimhw
+from bimhw.compiler.fixed import (
+    frac_bits,
+    multiplier,
+    small_multiplier,
+    store,
+    to_fixed,
+    weight_fracs,
+    weight_limit,
+    weight_scales,
+)
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
 from simulator.base.errors import FitError
 
 
@@ -54,3 +69,27 @@ def test_a_value_beyond_its_word_is_refused_by_name() -> None:
     assert to_fixed([1.5, -2.0], 3, 8, "x").tolist() == [12, -16]
     with pytest.raises(FitError, match=r"theta: needs \|1024\| in a word of 8 bits, whose largest value is 127"):
         to_fixed(4.0, 8, 8, "theta")
+
+
+@pytest.mark.parametrize("free_scales", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "zero"),
+    [("diag", "readout.weight"), ("diag", "w_in"), ("s6", "w_delta"), ("complex", "w_c"), ("s6", "w_")],
+)
+def test_weights_that_are_all_zero_compile(kind: Any, zero: str, free_scales: bool) -> None:
+    """Their unit is free, so that it never asks for a shift that no word holds."""
+    net = BimNet(BimConfig(n_in=5, hidden=(4,), n_out=2, kind=kind))
+    with torch.no_grad():
+        net.readout.weight.fill_(0.3)
+        net.readout.bias.copy_(torch.tensor([-0.18, 0.0027]))
+        for name, p in net.named_parameters():
+            if zero in name:
+                p.zero_()
+    assert bimhw.compile(net, "loihi2", free_scales=free_scales).report["neurons"] > 6
+
+
+def test_a_small_multiplier_gives_bits_rather_than_a_longer_shift() -> None:
+    for factor in (3.0, 0.7, 2.0**-31, 0.7 * 2.0**-30, 0.7 * 2.0**-40, 0.0):
+        mul, shift = small_multiplier(factor)
+        assert shift <= 31
+        assert abs(mul * 2.0**-shift - factor) <= max(factor * 2.0**-15, 2.0**-32)

@@ -85,7 +85,7 @@ def test_weights_that_are_all_zero_compile(kind: Any, zero: str, free_scales: bo
         for name, p in net.named_parameters():
             if zero in name:
                 p.zero_()
-    assert bimhw.compile(net, "loihi2", free_scales=free_scales).report["neurons"] > 6
+    assert bimhw.compile(net, "loihi2", free_scales=free_scales).report["neurons"] >= 6
 
 
 def test_a_small_multiplier_gives_bits_rather_than_a_longer_shift() -> None:

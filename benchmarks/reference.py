@@ -12,7 +12,7 @@ import click
 import bimhw
 from bimhw.cli.examples import EXAMPLES
 from bimhw.cli.main import cli
-from bimhw.views.schemas import DOCUMENTS, schema
+from bimhw.cli.schemas import DOCUMENTS, schema
 from simulator.chips.load import chip_names, load_chip
 from simulator.neurons.base import NeuronModel, get, names
 
@@ -129,6 +129,8 @@ def _kind(part: dict[str, Any]) -> str:
         return f"*{part['$ref'].rpartition('/')[2]}*"
     if "anyOf" in part:
         return " or ".join(map(_kind, part["anyOf"]))
+    if "enum" in part:
+        return " or ".join(f"`{value}`" for value in part["enum"])
     if part.get("type") == "array":
         return f"list of {_kind(part['items'])}" if "items" in part else "list"
     if part.get("type") == "object":

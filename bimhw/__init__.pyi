@@ -1,5 +1,6 @@
 """The public names of bimhw, one import each: type checkers read them here, and `bimhw/__init__.py` loads them on first use."""
 
+from bimhw.cli.schemas import schema as schema
 from bimhw.compiler.decode import decode as decode
 from bimhw.compiler.decode import encode as encode
 from bimhw.compiler.fit import fit as fit
@@ -68,7 +69,6 @@ from bimhw.tasks.inspect import inventory as data_list
 from bimhw.views.build import write_report as report
 from bimhw.views.build import write_report as write_report
 from bimhw.views.mapping import map_program as map
-from bimhw.views.schemas import schema as schema
 from bimhw.views.tasks import compare_runs as table
 from energy_models.chip_energy import chip_energy as chip_energy
 from energy_models.gpu import gpu_cost as gpu_cost

@@ -15,7 +15,7 @@ def command(name: tuple[str, ...], as_json: bool) -> None:
 
     Without COMMAND, print the names of all.
     """
-    from bimhw.views.schemas import DOCUMENTS, schema
+    from bimhw.cli.schemas import DOCUMENTS, schema
 
     if name or as_json:
         print_json(schema(" ".join(name)) if name else {command: schema(command) for command in DOCUMENTS})

@@ -20,7 +20,7 @@ from benchmarks.nets import write_net
 from benchmarks.reference import commands, doors_page, json_page, prints_json, twin
 from bimhw.cli.examples import EXAMPLES, NEXT, _no_option
 from bimhw.cli.main import cli
-from bimhw.views.schemas import DOCUMENTS, documents, schema
+from bimhw.cli.schemas import DOCUMENTS, documents, schema
 from simulator.base.errors import InputError
 from tests.bimhw.cli.provenance import lacking
 from tests.bimhw.cli.writing_commands import TIMED, WRITING, write_inputs

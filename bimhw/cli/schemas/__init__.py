@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from bimhw.cli.schemas import chips, costs, evidence, learning, networks
+from bimhw.cli.schemas.base import Anything
 from bimhw.runs.bench import BenchResult
-from bimhw.views.schemas import chips, costs, evidence, learning, networks
-from bimhw.views.schemas.base import Anything
 from simulator.base.errors import unknown_name
 
 # full name of a command -> type of its document, or the types that its options choose between

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from bimhw.views.schemas.base import Document, Figure
-from bimhw.views.schemas.shared import Fidelity, Layer, ProjectionFacts, Resource, Row, TimedResult
+from bimhw.cli.schemas.base import Document, Figure
+from bimhw.cli.schemas.shared import Fidelity, Layer, ProjectionFacts, Resource, Row, TimedResult
 
 
 class Layout(Document, frozen=True):

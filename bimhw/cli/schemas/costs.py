@@ -6,10 +6,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bimhw.cli.schemas.base import Anything, Document, Figure, Value, document
+from bimhw.cli.schemas.shared import Fidelity, Row, Spread, TimedResult
 from bimhw.costs.sweep_figures import SweepFigures
 from bimhw.runs.manifest import RunManifest
-from bimhw.views.schemas.base import Anything, Document, Figure, Value
-from bimhw.views.schemas.shared import Fidelity, Row, Spread, TimedResult
+from energy_models import gpu
+from energy_models.gpu_work import GpuWork
+
+if TYPE_CHECKING:
+    GpuCost = gpu.GpuCost
+else:
+    GpuCost = document("GpuCost", gpu.GpuCost, work=document("GpuWork", GpuWork), word=str)
 
 
 class Simulate(TimedResult, frozen=True, kw_only=True):
@@ -81,38 +88,6 @@ class EqualWork(Document, frozen=True):
     low_uj_to_accuracy: Figure
     high_uj_to_accuracy: Figure
     word: str
-
-
-class GpuWork(Document, frozen=True):
-    """Operations and bytes of a kernel."""
-
-    matmul_flops: float
-    pointwise_flops: float
-    bytes_moved: float
-    least_bytes: float
-    stored_bytes: float
-    launches: float
-
-
-class GpuCost(Document, frozen=True):
-    """Energy and time of a sample on a GPU, in one of three cases: fused, graph, eager."""
-
-    gpu: str
-    case: str
-    mode: str
-    schedule: str
-    batch: int
-    uj: Figure
-    low_uj: Figure
-    high_uj: Figure
-    us: Figure
-    low_us: Figure
-    high_us: Figure
-    idle_uj: Figure
-    host_uj: Figure
-    word: str
-    work: GpuWork
-    assumptions: list[str]
 
 
 class Energy(Document, frozen=True):

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from bimhw.views.schemas.base import Anything, Document, Figure
+from typing import TYPE_CHECKING
+
+from bimhw.cli.schemas.base import Anything, Document, Figure, document
+from bimhw.studies.rules_rows import RuleRow
+
+if TYPE_CHECKING:
+    Rule = RuleRow
+else:
+    Rule = document("Rule", RuleRow, pareto=bool)
 
 
 class Finetune(Document, frozen=True):
@@ -98,82 +106,42 @@ class Forgetting(Document, frozen=True):
     words: int = 0
 
 
-class Rule(Document, frozen=True):
-    """A rule on a task: accuracy after each pass, energy and time a sample and to reach the level, memory, traffic."""
-
-    rule: str
-    seed: int
-    accuracy: list[float]
-    scored_at: list[int]
-    metric: str
-    stream: bool
-    energy_uj: Figure
-    latency_us: Figure
-    samples_to_level: int | None
-    energy_to_level_mj: Figure
-    time_to_level_ms: Figure
-    memory_bytes: int
-    bits_per_synapse: float
-    packets: float
-    pareto: bool
-    not_priced: list[str]
-    energy_low_uj: Figure
-    energy_high_uj: Figure
-    word: str
-    latency_low_us: Figure
-    latency_high_us: Figure
-    time_word: str
-
-
-class Learn(Document, frozen=True):
-    """Learning on the chip."""
+class Learnt(Document, frozen=True, kw_only=True):
+    """Learning on the chip, by whatever rule."""
 
     run: str | None
     program: str | None
-    updates: int
     chip_steps: int
-    cpu_s: float
     test_accuracy: Figure
     test_accuracy_by_epoch: list[float]
-    loss_nats_by_epoch: list[float]
     spike_rates: list[float]
     operations: dict[str, int]
     learning_bytes: dict[str, int]
+    tick_ns: Figure = None
+    mean_step_ticks: Figure = None
+    max_step_ticks: Figure = None
+    mean_step_ns: Figure = None
+    mean_latency_us: Figure = None
+    latency_low_us: Figure = None
+    latency_high_us: Figure = None
+    time_word: str = ""
+    p99_latency_us: Figure = None
+    samples_per_s: Figure = None
+
+
+class Learn(Learnt, frozen=True, kw_only=True):
+    """Learning on the chip."""
+
+    updates: int
+    cpu_s: float
+    loss_nats_by_epoch: list[float]
     fit: dict[str, dict[str, Figure]]
     pruned_share: dict[str, float]
     saturations: dict[str, int]
-    tick_ns: Figure = None
-    mean_step_ticks: Figure = None
-    max_step_ticks: Figure = None
-    mean_step_ns: Figure = None
-    mean_latency_us: Figure = None
-    latency_low_us: Figure = None
-    latency_high_us: Figure = None
-    time_word: str = ""
-    p99_latency_us: Figure = None
-    samples_per_s: Figure = None
 
 
-class LearnByRule(Document, frozen=True):
+class LearnByRule(Learnt, frozen=True, kw_only=True):
     """Learning on the chip by a rule file."""
 
     rule: str
-    run: str | None
-    program: str | None
-    test_accuracy: Figure
-    test_accuracy_by_epoch: list[float]
-    spike_rates: list[float]
-    chip_steps: int
-    operations: dict[str, int]
-    learning_bytes: dict[str, int]
     weights_at_bound: Anything
-    tick_ns: Figure = None
-    mean_step_ticks: Figure = None
-    max_step_ticks: Figure = None
-    mean_step_ns: Figure = None
-    mean_latency_us: Figure = None
-    latency_low_us: Figure = None
-    latency_high_us: Figure = None
-    time_word: str = ""
-    p99_latency_us: Figure = None
-    samples_per_s: Figure = None

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
-from bimhw.views.schemas.base import Anything, Document, Figure, Value
-from bimhw.views.schemas.shared import Resource
+from typing import TYPE_CHECKING
+
+from bimhw.cli.schemas.base import Document, Figure, document
+from bimhw.cli.schemas.shared import Resource
+from bimhw.studies.serve import listing
+from bimhw.studies.sweep import store
+from simulator.chips import listing as chip_listing
+
+if TYPE_CHECKING:
+    ChipCheck = chip_listing.ChipCheck
+    ServedRun = listing.RunLine
+    ServedSweep = listing.SweepLine
+else:
+    ChipCheck = document("ChipCheck", chip_listing.ChipCheck, ok=bool)
+    ServedRun = document("ServedRun", listing.RunLine)
+    ServedSweep = document("ServedSweep", listing.SweepLine, points=list[document("StoredPoint", store.StoredPoint)])
 
 
 class ChipLine(Document, frozen=True):
@@ -18,17 +32,6 @@ class ChipLine(Document, frozen=True):
     learning: list[str]
     timing: str
     energy_qualities: list[str]
-
-
-class ChipCheck(Document, frozen=True):
-    """A chip file that keeps every rule: its unknown numbers and its times that are no whole tick."""
-
-    file: str
-    name: str
-    ok: bool
-    sha256: str
-    unknown: list[str]
-    rounded: list[str]
 
 
 class ChipNew(Document, frozen=True):
@@ -147,40 +150,6 @@ class ReportFile(Document, frozen=True):
     """The page that was written."""
 
     report: str
-
-
-class StoredPoint(Document, frozen=True):
-    """A point of a sweep as it is stored."""
-
-    axes: dict[str, Value]
-    status: str
-    result: dict[str, Anything]
-    reason: str
-
-
-class ServedRun(Document, frozen=True):
-    """A run in the list."""
-
-    path: str
-    task: str | None
-    chip: str | None
-    samples: int | None
-    accuracy: Figure
-    latency_us: Figure
-    time_word: str
-    problem: str
-
-
-class ServedSweep(Document, frozen=True):
-    """A sweep in the list."""
-
-    path: str
-    done: int
-    failed: int
-    planned: int
-    running: str | None
-    points: list[StoredPoint]
-    problem: str
 
 
 class Served(Document, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bimhw.views.schemas.base import Anything, Document, Figure
+from bimhw.cli.schemas.base import Anything, Document, Figure
 
 
 class CrosscheckRun(Document, frozen=True):

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from bimhw.cli.schemas.base import Document, Figure, document
+from bimhw.compiler.compare import Difference
+from bimhw.costs.rows import ComparisonRow
 from bimhw.runs.manifest import RunResult
-from bimhw.views.schemas.base import Document, Figure
+
+if TYPE_CHECKING:
+    Layer = Difference
+    Row = ComparisonRow
+else:
+    Layer, Row = document("Layer", Difference), document("Row", ComparisonRow, what=str)
 
 
 class Fidelity(Document, frozen=True):
@@ -30,18 +40,6 @@ class TimedResult(RunResult, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     time_word: str = ""
 
 
-class Layer(Document, frozen=True):
-    """A population of spiking neurons compared with the float network: spikes that differ, rates, error of the states."""
-
-    population: str
-    differ: int
-    of: int
-    rate: float
-    float_rate: float
-    rms_error: Figure
-    graded: bool = False
-
-
 class Resource(Document, frozen=True):
     """A limit of the chip and the fullest core."""
 
@@ -51,30 +49,6 @@ class Resource(Document, frozen=True):
     load: Figure
     total: int | None = None
     cores_asked: int | None = None
-
-
-class Row(Document, frozen=True):
-    """A line of a comparison: who, what, its energy and time with their ranges, the word of its provenance."""
-
-    who: str
-    what: str
-    side: str
-    work: str
-    how: str
-    word: str
-    time_word: str
-    batch: int
-    scan: bool
-    pilot: int | None
-    updates: float
-    uj: Figure
-    low_uj: Figure
-    high_uj: Figure
-    us: Figure
-    low_us: Figure
-    high_us: Figure
-    system_uj: Figure
-    unknown: list[str]
 
 
 class ProjectionFacts(Document, frozen=True):

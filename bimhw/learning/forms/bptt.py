@@ -47,7 +47,7 @@ def _membrane(layer: complex_state.Layer, q: Tensor, state: LayerState) -> tuple
     r, i, v, f, ref, features, spikes = _Membrane.apply(  # type: ignore[no-untyped-call]
         layer, q, state.r, state.i, state.v, state.f, state.ref
     )
-    return LayerState(state.x, r, i, v, ref, state.a, f), features, spikes
+    return LayerState(state.x, r, i, v, ref, state.a, f, state.line), features, spikes
 
 
 class _Membrane(torch.autograd.Function):
@@ -85,7 +85,7 @@ def run_layer(layer: BimLayer, drive: Drive, state: LayerState) -> tuple[LayerSt
     x, r, i, v, f, ref, features, spikes = _Loop.apply(  # type: ignore[no-untyped-call]
         layer, drive.z, drive.d, drive.c, *own, state.x, state.r, state.i, state.v, state.f, state.ref
     )
-    return LayerState(x, r, i, v, ref, state.a, f), features, spikes
+    return LayerState(x, r, i, v, ref, state.a, f, state.line), features, spikes
 
 
 class _Loop(torch.autograd.Function):

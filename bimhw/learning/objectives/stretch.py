@@ -72,7 +72,7 @@ def learn_stretch(updater: Updater, learner: Learner, clock: Clock, x: Tensor, y
     updater.updates += len(x)
     x_, r, i, v, ref, f = (t.view(v.shape) for t, v in zip(words, (old.x, *old[1:5], old.f), strict=True))
     _, taps = learner.net.delayed(x, learner.state.taps)
-    learner.state = NetState((LayerState(x_, r, i, v, ref, old.a, f),), taps)
+    learner.state = NetState((LayerState(x_, r, i, v, ref, old.a, f, old.line),), taps)
     return float(losses.mean())
 
 

@@ -62,7 +62,7 @@ def learn_windows(updater: Updater, learner: SweepLearner, clock: Clock, x: Tens
     updater.updates += windows
     x_, r, i, v, ref, f = (t.view(v.shape) for t, v in zip(words, (old.x, *old[1:5], old.f), strict=True))
     _, taps = net.delayed(x, learner.state.taps)
-    learner.state = NetState((LayerState(x_, r, i, v, ref, old.a, f),), taps)
+    learner.state = NetState((LayerState(x_, r, i, v, ref, old.a, f, old.line),), taps)
     learner.counts += swept(config, int(counted[0]), x.shape[1], int(counted[1]))
     _hand_back(learner, ring, ring.kept + len(x))
     return losses

@@ -83,7 +83,13 @@ def membrane(
     call_kernel(_membrane_loop, consts, *flags, _flat(changed), out.numpy(), m.numpy())
     r, i, v, ref, f = changed
     v_pre, s, features = out.unbind(0)
-    return LayerState(state.x, r, i, v, ref, state.a, f), v_pre, m if config.refractory else None, s, features
+    return (
+        LayerState(state.x, r, i, v, ref, state.a, f, state.line),
+        v_pre,
+        m if config.refractory else None,
+        s,
+        features,
+    )
 
 
 def _neurons(
@@ -113,7 +119,7 @@ def _run(
     owned = a_log.numpy(), d.numpy(), consts
     call_kernel(_loop, _flat(ports), *owned, *flags, x.view(-1).numpy(), _flat(changed), written, held)
     r, i, v, ref, f = changed
-    return LayerState(x, r, i, v, ref, state.a, f), out, m if config.refractory else None
+    return LayerState(x, r, i, v, ref, state.a, f, state.line), out, m if config.refractory else None
 
 
 def _flat(tensors: Iterable[Tensor]) -> Words:

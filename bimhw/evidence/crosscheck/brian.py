@@ -84,11 +84,13 @@ def statements_of(population: Population, stage: str) -> str:
     code = model.brian2 if stage == "float" else model.brian2_integer
     where = f"population {population.name!r}"
     if not code:
-        raise InputError(
-            where,
-            f"its model {model.name!r} has no Brian2 form in the {stage} stage",
-            "Check the float network, or give the model `brian2` statements (docs/neurons.md)",
+        other = (
+            "Compare a trained model with its own module (--against torch)"
+            if stage == "float"
+            else "Check the float network"
         )
+        problem = f"its model {model.name!r} has no Brian2 form in the {stage} stage"
+        raise InputError(where, problem, f"{other}, or give the neuron `brian2` statements (docs/neurons.md)")
     if np.any(np.asarray(population.params.get("noise_target", 0))):
         raise InputError(where, "draws random numbers, which Brian2 draws otherwise", "Switch the noise off")
     return code

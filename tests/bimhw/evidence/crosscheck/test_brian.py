@@ -209,7 +209,7 @@ def test_large_bench_net(shared: Path) -> None:
 
 def test_what_brian2_cannot_express_is_named() -> None:
     sampler = Population("s", "spike_sampler", 3, {"bias": np.zeros(3), "shift": np.zeros(3)})
-    with pytest.raises(InputError, match=r"population 's'.*spike_sampler"):
+    with pytest.raises(InputError, match=r"population 's'.*spike_sampler.*--against torch"):
         statements_of(sampler, "float")
     noisy = Population("n", "loihi_cuba", 1, {"noise_target": np.ones(1)})
     with pytest.raises(InputError, match="random numbers"):

@@ -128,9 +128,6 @@ class S6Learner(LayerLearner):
         """See `LayerLearner.bias_gradient`; ``l<n>``: of A_log."""
         return self.g_rates[int(name[1:]), None] if name.startswith("l") else super().bias_gradient(name)
 
-    def _form_step(self, part: Part, tau: int, labelled: bool) -> None:
-        """Keep nothing by synapse."""
-
     def _sweep(self, part: Part, visit: Visit) -> None:
         layer = self.layer
         oldest = max(visit.tau - visit.reach, -1)

@@ -16,7 +16,7 @@ PACKAGES = ("bimhw", "simulator", "mapping", "energy_models")
 MOST_FILE_LINES = 350
 MOST_FUNCTION_LINES = 60  # with the docstring; numba kernels aside: a fused loop does not split
 P90_FUNCTION_LINES = 25
-MOST_ANY = 1053  # mentions of `Any`; lower it whenever it falls
+MOST_ANY = 1027  # mentions of `Any`; lower it whenever it falls
 MOST_ROOMS = 22  # packages below the four, or one of the four that has none; lower it whenever it falls
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -22,6 +22,7 @@ from bimhw.learning.objectives.scoring import cut_streams, score_corpus
 from bimhw.learning.objectives.words import word_symbols, words_by_autograd
 from bimhw.models.words.config import EMBEDDING_WIDTH, make_clusters, readout_size
 from bimhw.models.words.net import AdaptiveWords
+from bimhw.studies.baselines.figures import Figures
 from bimhw.studies.baselines.models import Sequencer, build, count
 from bimhw.tasks.base import Task
 from bimhw.tasks.metrics import decisions, figures_of
@@ -45,28 +46,7 @@ class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class FitResult:
-    """Figures of a baseline; areas and `DETECTIONS` where the task is judged by them, bits per character on texts, else None."""
-
-    accuracy: float | None
-    auc_roc: float | None
-    auc_pr: float | None
-    bits_per_character: float | None
-    perplexity: float | None
-    rate: float | None
-    parameters: int
-    updates: int
-    seen: int
-    memory_words: int
-    seconds: float
-    sensitivity: float | None = None
-    specificity: float | None = None
-    event_sensitivity: float | None = None
-    false_alarms_per_hour: float | None = None
-
-
-def fit_task(name: str, task: Task, settings: FitSettings, device: str = "cpu") -> FitResult:
+def fit_task(name: str, task: Task, settings: FitSettings, device: str = "cpu") -> Figures:
     """Train a baseline on a task (on a device of torch) and judge it on the test split.
 
     Raises:
@@ -81,20 +61,11 @@ def fit_task(name: str, task: Task, settings: FitSettings, device: str = "cpu") 
         loop = Loop(ByAutograd(model, model, Classes(task), descent, count=True), source, settings.lr)
         loop.run(settings.epochs, lambda _: None)
     scores, rate = decide(model, task)
-    found: dict[str, float] = {}
-    accuracy = None
-    if not task.unjudged:
-        found = figures_of(task, scores)
-        accuracy = float((decisions(scores, task.test.y) == task.test.y).mean())
-    work = _work(loop, settings.epochs * len(task.train))
-    result = FitResult(accuracy, found.get("auc_roc"), found.get("auc_pr"), None, None, rate, count(model), *work)
-    return replace(
-        result,
-        sensitivity=found.get("sensitivity"),
-        specificity=found.get("specificity"),
-        event_sensitivity=found.get("event_sensitivity"),
-        false_alarms_per_hour=found.get("false_alarms_per_hour"),
-    )
+    figures = _work(loop, settings.epochs * len(task.train), rate, count(model))
+    if task.unjudged:
+        return figures
+    accuracy = float((decisions(scores, task.test.y) == task.test.y).mean())
+    return figures.judged(accuracy, figures_of(task, scores))
 
 
 @torch.no_grad()
@@ -112,7 +83,7 @@ def decide(model: Sequencer, task: Task) -> tuple[F32, float | None]:
 
 def fit_text(
     name: str, corpus: Corpus, hidden: int, settings: LanguageSettings, tuning: bool = False, device: str = "cpu"
-) -> FitResult:
+) -> Figures:
     """Train a baseline on a text by truncated BPTT and score it as `bimhw.learning.objectives.language` does.
 
     A model that cannot carry its state (the Transformer) sees windows of `settings.window` symbols; it is scored on overlapping
@@ -147,14 +118,20 @@ def fit_text(
         score = language_metrics(*score_windows(model, test, size, settings.window), corpus.characters_per_token)
     rate = None if model.spikes is None else float(model.spikes.mean())
     seen = settings.epochs * streams.numel()
-    bpc, ppl = score.bits_per_character, score.perplexity
-    parameters = count(model) + (0 if words is None else count(words))
-    return FitResult(None, None, None, bpc, ppl, rate, parameters, *_work(loop, seen))
+    figures = _work(loop, seen, rate, count(model) + (0 if words is None else count(words)))
+    return replace(figures, bits_per_character=score.bits_per_character, perplexity=score.perplexity)
 
 
-def _work(loop: Loop[Tensor], seen: int) -> tuple[int, int, int, float]:
-    """Return updates, what was seen, words kept and seconds of a training."""
-    return loop.method.updates, seen, loop.method.memory_words, sum(e.seconds for e in loop.history)
+def _work(loop: Loop[Tensor], seen: int, rate: float | None, parameters: int) -> Figures:
+    """Return the figures of a training before it is judged."""
+    return Figures(
+        rate=rate,
+        parameters=parameters,
+        updates=loop.method.updates,
+        seen=seen,
+        memory_words=loop.method.memory_words,
+        seconds=sum(e.seconds for e in loop.history),
+    )
 
 
 WINDOWS = 64  # at once

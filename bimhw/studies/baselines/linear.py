@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from bimhw.studies.baselines.figures import Figures
 from bimhw.tasks.base import Split, Task
 from bimhw.tasks.metrics import decisions, figures_of
 from simulator.base.arrays import I64, Floats
@@ -13,7 +14,7 @@ from simulator.base.arrays import I64, Floats
 _STRENGTHS = (0.001, 0.01, 0.1)  # C, the inverse of the regularisation
 
 
-def fit_linear(task: Task, tuned: bool = True) -> dict[str, float | None]:
+def fit_linear(task: Task, tuned: bool = True) -> Figures:
     """Fit a logistic regression and judge it on the test split; of several labels one each.
 
     Args:
@@ -30,13 +31,13 @@ def fit_linear(task: Task, tuned: bool = True) -> dict[str, float | None]:
         strength = max(_STRENGTHS, key=lambda c: _accuracy(_scores(inner, c), inner.test.y))
     scores = _scores(task, strength)
     size = task.steps * task.n_in + 1
-    judged = {} if task.unjudged else figures_of(task, scores)
-    return {
-        "accuracy": None if task.unjudged else _accuracy(scores, task.test.y),
-        **judged,
-        "parameters": size * (1 if task.n_classes == 2 and not task.several else task.n_classes),
-        "seconds": time.perf_counter() - start,
-    }
+    figures = Figures(
+        parameters=size * (1 if task.n_classes == 2 and not task.several else task.n_classes),
+        seconds=time.perf_counter() - start,
+    )
+    if task.unjudged:
+        return figures
+    return figures.judged(_accuracy(scores, task.test.y), figures_of(task, scores))
 
 
 def _scores(task: Task, strength: float) -> Floats:

@@ -8,13 +8,14 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
+from bimhw.studies.baselines.figures import Figures
 from bimhw.studies.results.plan import TABLES
 from bimhw.studies.results.rows import Row
 from bimhw.tasks.base import Task
@@ -26,12 +27,18 @@ from simulator.base.errors import InputError, UncheckedWarning, UnjudgedWarning
 from simulator.base.reading import boundary, parse_object, read_text
 from simulator.base.writing import os_errors
 
+if TYPE_CHECKING:
+    from torch.nn import Parameter
+
+    from bimhw.learning.objectives.ctc import CtcResult
+
 Data = Task | Corpus | SpokenDigits | Transcribed
+Options = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Point:
-    """Figures of one run; None where a figure does not exist for it.
+class Point(Figures):
+    """Figures of one run, and what was run.
 
     Attributes:
         key: hash of all settings and the seed.
@@ -39,45 +46,17 @@ class Point:
         tuning: whether it was judged on the validation part.
         options: all settings.
         seed: of weights and order.
-        accuracy, auc_roc, auc_pr, bits_per_character, perplexity, word_error_rate: on the part it was judged on.
-        sensitivity, specificity, event_sensitivity, false_alarms_per_hour: see `bimhw.tasks.metrics.detections`.
-        rate: spikes per neuron and step (mean of layers).
-        parameters: trained ones of the model.
-        updates: of the weights.
-        seen: sequences or symbols seen, with repetition.
-        memory_words: learning state of one sequence (online) or what autograd keeps of one batch (BPTT).
-        device: where torch trained it; None: the CPU.
-        seconds: of training, on a machine that did other things too.
-        not_judged: why the test part judges nothing; the figures are None then.
     """
 
     key: str
     table: str
     row: str
     tuning: bool
-    options: dict[str, Any]
+    options: Options
     seed: int
-    accuracy: float | None = None
-    auc_roc: float | None = None
-    auc_pr: float | None = None
-    bits_per_character: float | None = None
-    perplexity: float | None = None
-    word_error_rate: float | None = None
-    sensitivity: float | None = None
-    specificity: float | None = None
-    event_sensitivity: float | None = None
-    false_alarms_per_hour: float | None = None
-    rate: float | None = None
-    parameters: int | None = None
-    updates: int | None = None
-    seen: int | None = None
-    memory_words: int | None = None
-    seconds: float | None = None
-    device: str | None = None
-    not_judged: str | None = None
 
 
-def point_key(table: str, row: Row, options: dict[str, Any], seed: int, tuning: bool) -> str:
+def point_key(table: str, row: Row, options: Options, seed: int, tuning: bool) -> str:
     """Hash everything that decides a run's figures but the code."""
     data = TABLES[table].task_options if table in TABLES else {}
     text = json.dumps([table, row.kind, options, seed, tuning, *([data] if data else [])], sort_keys=True)
@@ -155,7 +134,7 @@ def run_point(
     data: Data,
     table: str,
     row: Row,
-    options: dict[str, Any],
+    options: Options,
     seed: int,
     tuning: bool,
     device: str = "cpu",
@@ -165,7 +144,7 @@ def run_point(
     Raises:
         InputError: bad options, or a training that diverged.
     """
-    trainers: dict[str, Callable[[Any, dict[str, Any], int, bool], dict[str, Any]]] = {
+    trainers: dict[str, Callable[[Any, Options, int, bool], Figures]] = {
         "bim": _bim,
         "p-spikessm": _p_spikessm,
         "baseline": _baseline,
@@ -182,10 +161,11 @@ def run_point(
     given = {**options, "device": device} if elsewhere else dict(options)
     with torch_threads(), warnings.catch_warnings():  # the same sums in the same order on any machine
         warnings.simplefilter("ignore", UnjudgedWarning)  # said once for the table
-        figures = trainers[row.kind](data, given, seed, tuning) | ({"device": device} if elsewhere else {})
+        figures = replace(trainers[row.kind](data, given, seed, tuning), device=device if elsewhere else None)
     if reason := unjudged(data):
-        figures |= dict.fromkeys(JUDGED) | {"not_judged": reason}
-    return Point(point_key(table, row, options, seed, tuning), table, row.label, tuning, options, seed, **figures)
+        figures = replace(figures, **dict.fromkeys(JUDGED), not_judged=reason)
+    key = point_key(table, row, options, seed, tuning)
+    return Point(key, table, row.label, tuning, options, seed, **asdict(figures))
 
 
 JUDGED = ("accuracy", "auc_roc", "auc_pr", "bits_per_character", "perplexity", "word_error_rate", *DETECTIONS)
@@ -210,7 +190,7 @@ def _split(task: Task, tuning: bool) -> Task:
     return task.for_tuning() if tuning else task
 
 
-def _bim(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+def _bim(task: Task, options: Options, seed: int, tuning: bool) -> Figures:
     from bimhw.learning.recipe import recipe
     from bimhw.learning.train import train
 
@@ -218,84 +198,84 @@ def _bim(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> dict[s
     device = options.pop("device", "cpu")
     plan = recipe(task, options.pop("preset", None), seed, **options)
     facts = train(task, plan.config, plan.settings, plan.init, device=device).summary()
-    return {
-        "accuracy": facts["test_accuracy"],
-        "auc_roc": facts.get("auc_roc"),
-        "auc_pr": facts.get("auc_pr"),
+    return Figures(
+        accuracy=facts["test_accuracy"],
+        auc_roc=facts.get("auc_roc"),
+        auc_pr=facts.get("auc_pr"),
         **{name: facts.get(name) for name in DETECTIONS},
-        "rate": float(np.mean(facts["spike_rates"])),
-        "parameters": facts["parameters"],
-        "updates": facts["updates"],
-        "seen": facts["sequences"],
-        "memory_words": facts["memory_words"] or None,
-        "seconds": facts["train_seconds"],
-    }
+        rate=float(np.mean(facts["spike_rates"])),
+        parameters=facts["parameters"],
+        updates=facts["updates"],
+        seen=facts["sequences"],
+        memory_words=facts["memory_words"] or None,
+        seconds=facts["train_seconds"],
+    )
 
 
-def _p_spikessm(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+def _p_spikessm(task: Task, options: Options, seed: int, tuning: bool) -> Figures:
     from bimhw.models.spikessm.config import FAMILY
 
     return _bim(task, {"family": FAMILY, **options}, seed, tuning)
 
 
-def _baseline(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+def _baseline(task: Task, options: Options, seed: int, tuning: bool) -> Figures:
     from bimhw.studies.baselines.fit import FitSettings, fit_task
     from bimhw.studies.baselines.models import hidden_for
 
     task = _split(task, tuning)
     name, parameters, device = options.pop("model"), options.pop("parameters"), options.pop("device", "cpu")
     hidden = hidden_for(name, task.n_in, task.n_classes, parameters)
-    return asdict(fit_task(name, task, FitSettings(hidden=hidden, seed=seed, **options), device))
+    return fit_task(name, task, FitSettings(hidden=hidden, seed=seed, **options), device)
 
 
-def _linear(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+def _linear(task: Task, options: Options, seed: int, tuning: bool) -> Figures:
     """Fit logistic regression on all steps and channels; C from the validation part."""
     from bimhw.studies.baselines.linear import fit_linear
 
     return fit_linear(task, tuned=decides(task))
 
 
-def _bim_text(corpus: Corpus, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+def _bim_text(corpus: Corpus, options: Options, seed: int, tuning: bool) -> Figures:
     from bimhw.learning.objectives.language import train_language
     from bimhw.learning.objectives.language_recipe import language_recipe
 
     device = options.pop("device", "cpu")
     result = train_language(corpus, *language_recipe(corpus, seed, **options), tuning=tuning, device=device)
-    return {
-        "bits_per_character": result.score.bits_per_character,
-        "perplexity": result.score.perplexity,
-        "rate": float(np.mean(result.rates)),
-        "parameters": sum(p.numel() for p in result.model.parameters()),
-        "updates": result.updates,
-        "seen": result.symbols,
-        "memory_words": result.memory_words or None,
-        "seconds": result.seconds,
-    }
+    return Figures(
+        bits_per_character=result.score.bits_per_character,
+        perplexity=result.score.perplexity,
+        rate=float(np.mean(result.rates)),
+        parameters=sum(p.numel() for p in result.model.parameters()),
+        updates=result.updates,
+        seen=result.symbols,
+        memory_words=result.memory_words or None,
+        seconds=result.seconds,
+    )
 
 
-def _baseline_text(corpus: Corpus, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+def _baseline_text(corpus: Corpus, options: Options, seed: int, tuning: bool) -> Figures:
     from bimhw.learning.objectives.language import LanguageSettings
     from bimhw.studies.baselines.fit import fit_text
 
     name, hidden, device = options.pop("model"), options.pop("hidden"), options.pop("device", "cpu")
     settings = LanguageSettings(seed=seed, **_text_options(options))
-    return asdict(fit_text(name, corpus, hidden, settings, tuning, device))
+    return fit_text(name, corpus, hidden, settings, tuning, device)
 
 
-def _text_options(options: dict[str, Any]) -> dict[str, Any]:
+def _text_options(options: Options) -> Options:
     """Take the names that rows of texts have from before: streams and passes."""
     names = {"streams": "batch", "passes": "epochs"}
     return {names.get(name, name): value for name, value in options.items()}
 
 
-def _bim_ctc(data: SpokenDigits | Transcribed, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+def _bim_ctc(data: SpokenDigits | Transcribed, options: Options, seed: int, tuning: bool) -> Figures:
     from bimhw.learning.objectives.speech import train_speech
 
     done = train_speech(data, seed, tuning, **options)
-    return {**_word_errors(done.result, done.model.parameters()), "rate": float(np.mean(done.rates))}
+    return replace(_word_errors(done.result, done.model.parameters()), rate=float(np.mean(done.rates)))
 
 
-def _baseline_ctc(data: SpokenDigits | Transcribed, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+def _baseline_ctc(data: SpokenDigits | Transcribed, options: Options, seed: int, tuning: bool) -> Figures:
     from bimhw.learning.objectives.ctc import SYMBOLS, CtcSettings, fit_ctc, string_sets
     from bimhw.studies.baselines.models import build
 
@@ -312,25 +292,25 @@ def _baseline_ctc(data: SpokenDigits | Transcribed, options: dict[str, Any], see
     return _word_errors(fit_ctc(model, model, sets, settings), model.parameters())
 
 
-def _word_errors(result: Any, parameters: Iterable[Any]) -> dict[str, Any]:
-    return {
-        "word_error_rate": result.errors.rate,
-        "parameters": sum(p.numel() for p in parameters if p.requires_grad),
-        "updates": result.updates,
-        "seen": result.strings,
-        "seconds": result.seconds,
-    }
+def _word_errors(result: CtcResult, parameters: Iterable[Parameter]) -> Figures:
+    return Figures(
+        word_error_rate=result.errors.rate,
+        parameters=sum(p.numel() for p in parameters if p.requires_grad),
+        updates=result.updates,
+        seen=result.strings,
+        seconds=result.seconds,
+    )
 
 
-def _ngram(corpus: Corpus, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+def _ngram(corpus: Corpus, options: Options, seed: int, tuning: bool) -> Figures:
     from bimhw.studies.baselines.ngram import witten_bell_nll
 
     start = time.perf_counter()
     nats = witten_bell_nll(corpus.whole_train, corpus.test, len(corpus.symbols), options["order"])
     score = language_metrics(float(nats.sum()), len(nats), corpus.characters_per_token)
-    return {
-        "bits_per_character": score.bits_per_character,
-        "perplexity": score.perplexity,
-        "seen": len(corpus.whole_train),
-        "seconds": time.perf_counter() - start,
-    }
+    return Figures(
+        bits_per_character=score.bits_per_character,
+        perplexity=score.perplexity,
+        seen=len(corpus.whole_train),
+        seconds=time.perf_counter() - start,
+    )

@@ -57,13 +57,13 @@ EXAMPLES = {
     "verify": "bimhw verify --only checkpoint",
 }
 
-# what to do next; {name} is an option or argument of the command that has ended
+# what to do next; {name} is an option or argument of the command that has ended, or of what it returned
 NEXT = {
     "bench": ("bimhw fit {net} --chip loihi2",),
     "chips": ("bimhw chips show loihi2",),
     "chips new": ("bimhw chips check {file}",),
     "chips check": ("bimhw fit MODEL --chip {file}",),
-    "compile": ("bimhw simulate {output} -o run", "bimhw map {output} -o mesh.png"),
+    "compile": ("bimhw simulate {output}{samples} -o run", "bimhw map {output} -o mesh.png"),
     "convert": ("bimhw simulate {output} --data {data} -o run",),
     "data list": ("bimhw train digits -o model.pt",),
     "demo": ("bimhw energy {output}/run --explain all", "bimhw codesign {output}/run"),
@@ -109,6 +109,7 @@ def _then(callback: Callable[..., object], steps: tuple[str, ...]) -> Callable[.
             from bimhw.cli.output import echo
 
             given = {k: quote(_no_option(v)) for k, v in context.params.items() if v not in (None, ())}
+            given |= value if isinstance(value, dict) else {}
             shown = [step for step in steps if _names(step) <= given.keys()]
             if shown:
                 echo(f"next: {'  or  '.join(step.format(**given) for step in shown)}", err=True)

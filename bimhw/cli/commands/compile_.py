@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from simulator.base.shown import significant
 
 if TYPE_CHECKING:
     from bimhw.compiler.result import CompileResult
+    from simulator.program.program import Program
 
 
 @click.command("compile")
@@ -72,7 +74,7 @@ def command(
     read_options: tuple[str, ...],
     as_json: bool,
     **options: Any,
-) -> None:
+) -> dict[str, str]:
     """Compile MODEL into a program for a chip.
 
     MODEL is a trained model (.pt, .safetensors), a .nir file, a plain network (.npz) or another format of docs/frontends.md.
@@ -86,6 +88,7 @@ def command(
         raise InputError(str(path), "is the program that is compiled again", "Name another file with -o")
     payloads = read_payloads(Path(calibration)) if calibration else None
     by = _mapping(mapping, manual)
+    data = options["data"]
     task, reading = take_task(options), named_values(read_options, "reading option", "dt=0.001")
     options["copies"] = "max" if copies == "max" else _whole_number(copies)
     result = compile(model, calibration=payloads, task=task, mapping=by, reading=reading, **options)
@@ -97,6 +100,14 @@ def command(
         print_json(report)
     else:
         _show(report)
+    return {"samples": _samples(result.program, data)}
+
+
+def _samples(program: Program, data: Path | None) -> str:
+    """Return the option that gives `simulate` its samples; "" where the program names or brings them."""
+    if program.facts.task or program.inputs is not None:
+        return ""
+    return f" --data {'FILE' if data is None else shlex.quote(str(data))}"
 
 
 def _write(result: CompileResult, path: Path, save_mapping: str | None, plot: str | None) -> None:

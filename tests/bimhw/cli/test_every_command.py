@@ -220,3 +220,9 @@ def test_the_next_step_is_said_and_never_in_json(tmp_path: Path) -> None:
     model = str(ROOT / "examples" / "digits.safetensors")
     assert f"next: bimhw compile {model} --chip generic" in run.invoke(cli, ["fit", model, "--chip", "generic"]).stderr
     assert "next:" not in run.invoke(cli, ["fit", model, "--chip", "generic", "--json"]).output
+    own, diagram = str(tmp_path / "a.bimhw"), str(ROOT / "examples" / "reaching.json")
+    assert (
+        f"next: bimhw simulate {own} -o run"
+        in run.invoke(cli, ["compile", model, "-o", own, "--task", "digits"]).stderr
+    )
+    assert f"next: bimhw simulate {own} --data FILE -o run" in run.invoke(cli, ["compile", diagram, "-o", own]).stderr

@@ -11,6 +11,7 @@ from bimhw.learning.forms.seq import SweepCredit
 from bimhw.learning.optim import OptimiserName
 from bimhw.learning.pruning import Mode
 from bimhw.learning.rules.registry import gradient_form, learning_rule, rule_and_form
+from bimhw.models.config_rules import check_types
 from simulator.base.errors import check_fields
 from simulator.base.schedule import LR_COURSES, LrCourse
 
@@ -87,6 +88,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self, "training setting ")
         rule_name, form_name = rule_and_form(self.rule, self.form)
         msgspec.structs.force_setattr(self, "rule", rule_name)
         msgspec.structs.force_setattr(self, "form", form_name)

@@ -45,8 +45,13 @@ def common_rules(config: object, positive: Sequence[str] = (), decays: Sequence[
     ]
 
 
-def check_types(config: object) -> None:
-    """Raise `InputError` on the first field of a config whose value is of another type than it says."""
+def check_types(config: object, where: str = "model config: ") -> None:
+    """Raise `InputError` on the first field of a config whose value is of another type than it says.
+
+    Args:
+        config: a struct.
+        where: what stands before a name in the message.
+    """
     for name, kind in _hints(type(config)).items():
         value = getattr(config, name)
         if isinstance(value, msgspec.Struct):
@@ -54,9 +59,17 @@ def check_types(config: object) -> None:
         try:
             msgspec.convert(_plain(value), kind)
         except msgspec.ValidationError as error:
-            if get_origin(kind) is Literal:
-                raise unknown_name(f"model config: {name}", value, get_args(kind)) from error
-            raise InputError(f"model config: {name}", f"is {value!r}: {error}", f"Give another {name}") from error
+            if names := _names(kind):
+                raise unknown_name(f"{where}{name}", value, names) from error
+            raise InputError(f"{where}{name}", f"is {value!r}: {error}", f"Give another {name}") from error
+
+
+def _names(kind: object) -> tuple[str, ...]:
+    """Return the names that a type of literals lists, of a union of such types all; else none."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    parts = [_names(part) for part in get_args(kind)]
+    return tuple(name for part in parts for name in part) if parts and all(parts) else ()
 
 
 _HINTS: dict[type, dict[str, object]] = {}  # types of the fields of each class of configs that was made

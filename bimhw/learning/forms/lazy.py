@@ -25,6 +25,7 @@ from bimhw.learning.forms.lazy_kernels import TALLY, lazy_step, materialise
 from bimhw.learning.forms.learner import (
     Gradients,
     StepResult,
+    check_step,
     network_checkpoint,
     network_state,
     readout_gradients,
@@ -164,6 +165,7 @@ class LazyLearner:
         """See `Learner`; the gradients returned are those of the per-neuron parameters and the readout."""
         if len(u) != 1:
             raise InputError("rule 'lazy'", f"got {len(u)} sequences in parallel, works on one", "Use --batch 1")
+        check_step(u, 1, self.net.readout.weight, self.net.config.n_in)
         signal, taps = self.net.delayed(u[None], self.state.taps)
         states, events = [], []
         self.inputs, self.records = [], []

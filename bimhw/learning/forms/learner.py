@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from bimhw.models.bim.cell import LayerState
 from bimhw.models.bim.net import BimNet, NetState
+from simulator.base.errors import InputError
 
 Gradients = dict[str, Tensor]
 LossOf = Callable[[Tensor, Tensor, float], tuple[float, Tensor]]  # as `softmax_error`
@@ -66,19 +67,43 @@ class Learner(Protocol):
         """Learning words of one sequence held now (traces or history)."""
 
 
+def check_step(u: Tensor, batch: int, like: Tensor, n_in: int) -> None:
+    """Raise `InputError` unless inputs are one step [batch, n_in] of the network's type: compiled loops check no bounds."""
+    if u.shape != (batch, n_in):
+        raise InputError(
+            "step of a learner", f"has shape {tuple(u.shape)}", f"Give [{batch}, {n_in}], as it was made for"
+        )
+    if u.dtype != like.dtype or u.device != like.device:
+        own = f"{like.dtype} on {like.device}"
+        raise InputError(
+            "step of a learner", f"is {u.dtype} on {u.device}, its network {own}", "Convert it with .to(...)"
+        )
+
+
+def _check_labels(logits: Tensor, target: Tensor) -> None:
+    if target.shape not in (logits.shape, logits.shape[:1]):
+        problem = f"have shape {tuple(target.shape)} beside scores {tuple(logits.shape)}"
+        raise InputError("labels of a step", problem, "Give class numbers [B], or 0 and 1 for each class [B, C]")
+
+
 def softmax_error(logits: Tensor, target: Tensor, weight: float) -> tuple[float, Tensor]:
     """Return (mean cross-entropy, dL/dlogits [B, C] times weight / B) of classes [B].
 
     Labels [B, C] of 0 and 1 have a sigmoid each: the mean of their binary cross-entropies, its gradient times weight.
     """
+    _check_labels(logits, target)
     if target.ndim == 2:
         y = target.to(logits)
         loss = functional.binary_cross_entropy_with_logits(logits, y)
         return float(loss), (torch.sigmoid(logits) - y).mul_(weight / y.numel())
     log_p, index = torch.log_softmax(logits, -1), target[:, None]
     share = weight / len(target)
-    error = log_p.exp().mul_(share).scatter_add_(1, index, logits.new_full(index.shape, -share))
-    return -float(log_p.gather(1, index).mean()), error
+    try:
+        error = log_p.exp().mul_(share).scatter_add_(1, index, logits.new_full(index.shape, -share))
+        return -float(log_p.gather(1, index).mean()), error
+    except RuntimeError as fault:  # torch's own check: of another type, or no class
+        classes = f"Give class numbers of torch.int64, 0 to {logits.shape[1] - 1}"
+        raise InputError("labels of a step", str(fault).split("\n")[0], classes) from fault
 
 
 class Ends:

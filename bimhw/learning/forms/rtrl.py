@@ -12,6 +12,7 @@ from bimhw.learning.forms.learner import (
     Ends,
     Gradients,
     StepResult,
+    check_step,
     network_checkpoint,
     network_state,
     readout_gradients,
@@ -76,6 +77,7 @@ class RtrlLearner(Ends):
     @torch.no_grad()
     def observe(self, u: Tensor, target: Tensor | None, weight: float = 1.0) -> StepResult:
         """See `Learner`: gradients at every labelled step."""
+        check_step(u, self.batch, self.net.readout.weight, self.net.config.n_in)
         logits, self.state, self.records, _, self.inputs = self.net.take(u, self.state)
         self.credit.observe(self.records)
         if self.homeostasis is not None:

@@ -22,6 +22,7 @@ from bimhw.learning.forms.learner import (
     Gradients,
     StepResult,
     add,
+    check_step,
     network_checkpoint,
     network_state,
     readout_gradients,
@@ -95,6 +96,7 @@ class SweepLearner(Ends):
     @torch.no_grad()
     def observe(self, u: Tensor, target: Tensor | None, weight: float = 1.0) -> StepResult:
         """See `Learner`: gradients at the end of a block (TR)."""
+        check_step(u, self.batch, self.net.readout.weight, self.net.config.n_in)
         old = self.state.layers
         logits, self.state, self.records, sources, self.inputs = self.net.take(u, self.state)
         for i, history in enumerate(self.histories):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bimhw.learning.forms.learner import Gradients, StepResult, softmax_error
+from bimhw.learning.forms.learner import Gradients, StepResult, check_step, softmax_error
 from bimhw.learning.local_rules import eligibility, signals
 from bimhw.models.leaky.net import LeakyNet, LeakyRecord, LeakyState
 from simulator.base.errors import InputError
@@ -86,6 +86,7 @@ class LocalLearner:
     @torch.no_grad()
     def observe(self, u: Tensor, target: Tensor | None, weight: float = 1.0) -> StepResult:
         """See `Learner`: gradients at every labelled step."""
+        check_step(u, len(self.filtered), self.filtered, self.net.config.n_in)
         last, k = self.state, self.net.config.k_o
         self.state, self.records = self.net.step(u, last)
         self.inputs = [r.x for r in self.records]

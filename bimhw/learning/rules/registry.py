@@ -226,8 +226,10 @@ def make_learner(net: Net, settings: LearnerSettings, batch: int) -> Learner:
     """Return the online learner of a rule in a form.
 
     Raises:
-        InputError: it does not exist for this network or credit rule, or the rule is not online (``bptt``).
+        InputError: it does not exist for this network or credit rule, the rule is not online (``bptt``), or no sequences.
     """
+    if not isinstance(batch, int) or batch < 1:
+        raise InputError("learner: batch", f"is {batch!r}", "Give the sequences in parallel, 1 or more")
     name, form = rule_and_form(settings.rule, settings.form)
     rule = learning_rule(name)
     if isinstance(net, BimNet) and net.config.kind == "complex":

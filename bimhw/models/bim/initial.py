@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from bimhw.models.bim.config import BimConfig
+from bimhw.models.config_rules import check_types
 from bimhw.models.orthogonal import Start
+from simulator.base.errors import check_fields
 
 
 class Init(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -28,6 +30,17 @@ class Init(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     omega_max: float = 0.3
     delay_start: float = 1.0
     mixing: Start = "normal"
+
+    def __post_init__(self) -> None:
+        where = "initial weights: "
+        check_types(self, where)
+        finite = ("gain_in", "gain_delta", "gain_c", "omega_max", "delay_start")
+        rules = [(name, math.isfinite(getattr(self, name)), "must be finite") for name in finite]
+        rules += [
+            ("delta_min", 0 < self.delta_min < math.inf, "must be positive"),
+            ("delta_max", self.delta_min <= self.delta_max < math.inf, "must not be below delta_min"),
+        ]
+        check_fields(where, self, rules)
 
 
 def initial(name: str, shape: tuple[int, ...], init: Init, generator: torch.Generator) -> Tensor:

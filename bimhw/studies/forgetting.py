@@ -144,6 +144,7 @@ class _Memory:
             trainer.source = ReplayBatches(task, settings.batch, settings.seed, like, self.reservoir.samples())
         for number in range(1, settings.epochs + 1):
             trainer.epoch(number, lambda _: None)
+        trainer.method.finish()
         if self.reservoir is not None:
             self.reservoir.offer(task.train)
         if self.plasticity is not None:

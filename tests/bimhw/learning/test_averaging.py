@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from bimhw.models.nets import build
 from bimhw.studies.baselines.fit import FitSettings, fit_task, fit_text
+from bimhw.studies.forgetting import forget_classes
 from bimhw.tasks.base import Task
 from bimhw.tasks.sources.text import Corpus, character_corpus
 from simulator.base.errors import InputError
@@ -82,6 +84,20 @@ def test_pruned_synapses_stay_away() -> None:
     values = _values(trainer)
     masks = {name: value for name, value in values.items() if ".mask_" in name}
     assert masks and all((values[name.replace(".mask_", ".w_")][~mask] == 0).all() for name, mask in masks.items())
+
+
+def test_each_task_of_two_ends_with_its_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends, finish = list[int](), Averaged.finish
+
+    def counted(self: Averaged) -> None:
+        finish(self)
+        ends.append(self.count)
+
+    monkeypatch.setattr(Averaged, "finish", counted)
+    task = _task()
+    judged = replace(task, test=task.train.take(np.arange(24).repeat(4)))
+    forget_classes(judged, 2, ("bptt",), hidden=4, epochs=4, batch=8, average=0.5)
+    assert len(ends) == 3 and min(ends) > 0  # the first half, the second after it and alone
 
 
 @pytest.mark.parametrize(("rule", "share"), [("rtrl", 0.1), ("frozen", 0.1), ("bptt", 1.1), ("bptt", -0.1)])

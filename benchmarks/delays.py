@@ -2,7 +2,7 @@
 
     python -m benchmarks.delays                                           # digits, two layers of 32
     python -m benchmarks.delays --task fsdd --data fsdd.zip --preset fsdd --longest 8,16 --seeds 3
-    python -m benchmarks.delays --task echo                               # a task that is made of delays
+    python -m benchmarks.delays --task echo --hidden 16,8 --longest 16 --batch 16 --seeds 3    # a task that is made of delays
 
 Rows of one rate and one number of updates: no delays; delays as drawn, uniform in 0..D, and not trained; learnt from there;
 learnt from 0. The parameters are H more for each layer above the first. `echo` is generated from its seed: a channel fires at
@@ -25,7 +25,7 @@ from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task, late_steps
 
 
-def echo(lags: tuple[int, ...] = (3, 5, 7, 9, 11, 13), steps: int = 60, n: int = 1500, seed: int = 0) -> Task:
+def echo(lags: tuple[int, ...] = (4, 6, 8, 10, 12, 14), steps: int = 50, n: int = 2000, seed: int = 0) -> Task:
     """Return the task of lags: channel 0 fires with P = .1, channel 1 `lags[class]` steps later, eight more with P = .1."""
     rng = np.random.default_rng(seed)
 
@@ -64,13 +64,15 @@ def main() -> None:
     parser.add_argument("--longest", default="4,8")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--lr", type=float, default=0.02)
+    parser.add_argument("--batch", type=int)
     parser.add_argument("--width", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1)
     a = parser.parse_known_args()[0]
     torch.set_num_threads(1)
     data = echo() if a.task == "echo" else load_task(a.task, **({"path": a.data} if a.data else {}))
     task = data.for_tuning()
-    common = {"preset": a.preset, "hidden": a.hidden, "epochs": a.epochs, "lr": a.lr, "lr_end": 0.1, "rule": "bptt"}
+    common = {"preset": a.preset, "hidden": a.hidden, "epochs": a.epochs, "lr": a.lr, "batch": a.batch}
+    common |= {"lr_end": 0.1, "rule": "bptt"}
     found: dict[str, dict[str, Any]] = {}
     for name, options in rows([int(d) for d in a.longest.split(",")]).items():
         wide = {"delay_width": a.width} if options and a.width > 1 else {}

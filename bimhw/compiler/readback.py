@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,26 +31,41 @@ def read_back(program: Program) -> tuple[BimConfig, Arrays]:
     if "config" not in program.meta:
         raise InputError("program", "was not compiled from a BIM model, so none can be made of it", _KEEP)
     config = config_from(program.meta["config"], "program")
-    if config.hidden_delays or config.channel_delays:
-        raise InputError("program", "has layers whose inputs have learnt delays, which are not read back", _KEEP)
+    if config.channel_delays and len(config.input_delays) > 1:
+        raise InputError("program", "has learnt delays behind several taps, which cannot be told apart", _KEEP)
     net = learning_net(program)
     forward = ChipForward(filled(program, net), net, program.facts.formats, program.facts.entry.scale, 0)
     arrays: Arrays = {}
     for k, layer in enumerate(net.layers):
-        name = layer.population.name
+        name, late = layer.population.name, config.longest_delay(k) > 0
         for p, (port, bias) in enumerate(_PORTS[: len(layer.groups[0].projections)]):
             numbers = [g.projections[p] for g in layer.groups]
-            arrays |= _port(program, forward, k, port, numbers)
+            arrays |= _port(program, forward, k, port, numbers, late)
             arrays[f"layers.{k}.b_{port}"] = _bias(forward, name, bias)
         arrays[f"layers.{k}.d"] = _bias(forward, name, "D")
         if layer.shared is None:
             arrays[f"layers.{k}.a_log"] = np.zeros(layer.size)
         else:
-            arrays |= _shared(program, forward, k, layer) | {f"layers.{k}.a_log": forward.log_rates(k).T}
+            shared = _shared(program, forward, k, layer, late)
+            arrays |= shared | {f"layers.{k}.a_log": forward.log_rates(k).T}
+        if late:
+            arrays[f"layers.{k}.delay"] = _shares(forward, layer, config, k)
     heads = [_real(forward, n) for n in net.from_layer if n is not None]
     arrays["readout.weight"] = np.concatenate(heads).T
     arrays["readout.bias"] = _bias(forward, net.readout.name, "b")
     return config, {n: np.ascontiguousarray(v if v.dtype == bool else v.astype(np.float32)) for n, v in arrays.items()}
+
+
+def _joined(parts: list[Array], late: bool) -> Array:
+    """Return the lines of a layer [M, ..] from those of its groups; `late`: a source has synapses in one group alone."""
+    return np.asarray(reduce(np.add, parts)) if late else np.concatenate(parts)
+
+
+def _shares(forward: ChipForward, layer: Layer, config: BimConfig, k: int) -> Floats:
+    """Return the learnt delay of each source of layer `k` as a share of the longest; 0 where all its weights are 0."""
+    own = [g.delay - (layer.shared is not None) - (config.input_delays[0] if k == 0 else 0) for g in layer.groups]
+    used = [np.any([forward.weights[n].any(axis=1) for n in g.projections], axis=0) for g in layer.groups]
+    return np.asarray(np.max(np.array(own)[:, None] * np.array(used), axis=0) / config.longest_delay(k))
 
 
 def check_delays(program: Program, rule: str) -> None:
@@ -65,17 +81,17 @@ def check_delays(program: Program, rule: str) -> None:
         )
 
 
-def _port(program: Program, forward: ChipForward, k: int, port: str, numbers: list[int]) -> Arrays:
+def _port(program: Program, forward: ChipForward, k: int, port: str, numbers: list[int], late: bool) -> Arrays:
     """Read back the weights of a port of layer `k`, and the mask of its synapses where some are absent."""
-    arrays: Arrays = {f"layers.{k}.w_{port}": np.concatenate([_real(forward, n) for n in numbers]).T}
-    live = np.concatenate([live_synapses(program, n) for n in numbers]).T
+    arrays: Arrays = {f"layers.{k}.w_{port}": _joined([_real(forward, n) for n in numbers], late).T}
+    live = _joined([live_synapses(program, n) for n in numbers], late).T
     return arrays if live.all() else arrays | {f"layers.{k}.mask_{port}": live}
 
 
-def _shared(program: Program, forward: ChipForward, k: int, layer: Layer) -> Arrays:
+def _shared(program: Program, forward: ChipForward, k: int, layer: Layer, late: bool) -> Arrays:
     """Read back B and C of an s6 layer, which lie in one matrix of their neurons."""
     assert layer.shared is not None
-    both = _port(program, forward, k, "", [g.shared for g in layer.groups])
+    both = _port(program, forward, k, "", [g.shared for g in layer.groups], late)
     both[f"layers.{k}.b_"] = _bias(forward, layer.shared.name, "b")
     n = layer.states
     return {

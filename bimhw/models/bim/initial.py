@@ -34,9 +34,10 @@ class Init(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def __post_init__(self) -> None:
         where = "initial weights: "
         check_types(self, where)
-        finite = ("gain_in", "gain_delta", "gain_c", "omega_max", "delay_start")
+        finite = ("gain_in", "gain_delta", "gain_c", "omega_max")
         rules = [(name, math.isfinite(getattr(self, name)), "must be finite") for name in finite]
         rules += [
+            ("delay_start", 0 <= self.delay_start <= 1, "must be in [0, 1]"),
             ("delta_min", 0 < self.delta_min < math.inf, "must be positive"),
             ("delta_max", self.delta_min <= self.delta_max < math.inf, "must not be below delta_min"),
         ]

@@ -325,3 +325,9 @@ def test_fixed_delays_are_no_trained_parameters() -> None:
 def test_fields_out_of_range_are_refused(field: str, value: int) -> None:
     with pytest.raises(InputError, match=f"model config: {field}"):
         BimConfig(n_in=3, hidden=(5, 4), n_out=2, **{field: value})
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_a_start_out_of_range_is_refused(share: float) -> None:
+    with pytest.raises(InputError, match=r"delay_start: is .*, must be in"):
+        Init(delay_start=share)

@@ -63,6 +63,7 @@ def load(text: str, path: Path) -> ModuleType:
 def contributed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One rule and one form from temporary modules, forgotten after the test."""
     methods.chip_form("dense")  # the built-in forms are there
+    registry.rules()  # and the built-in rules, which would else be forgotten with the copy
     for module, name in ((registry, "_RULES"), (registry, "_FORMS"), (methods, "_RULES"), (methods, "_FORMS")):
         monkeypatch.setattr(module, name, dict(getattr(module, name)))
     monkeypatch.setattr(energy_forms, "FORMS", dict(energy_forms.FORMS))

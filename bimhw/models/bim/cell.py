@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
 from bimhw.models.bim.config import BimConfig
@@ -56,21 +57,41 @@ class Record(NamedTuple):
 class _Spike(torch.autograd.Function):
     """s = [v >= 0] with the surrogate's derivative."""
 
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(v: Tensor, kind: str, width: float) -> Tensor:
+    def forward(ctx: FunctionCtx, v: Tensor, kind: str, width: float) -> Tensor:
+        _Spike.keep(ctx, v, kind, width)
         return (v >= 0).to(v.dtype)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, str, float], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[0])
-        ctx.kind, ctx.width = inputs[1:]
+    def keep(ctx: Any, v: Tensor, kind: str, width: float) -> None:
+        """Keep what the derivative needs."""
+        ctx.save_for_backward(v)
+        ctx.kind, ctx.width = kind, width
 
     @staticmethod
     def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor, None, None]:
         (v,) = ctx.saved_tensors
         return grad[0] * surrogate(v, ctx.kind, ctx.width), None, None
+
+
+class _TransformedSpike(_Spike):
+    """The same for `torch.func`, which needs a context of its own; torch binds its arguments by name, at twice the time."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(v: Tensor, kind: str, width: float) -> Tensor:  # type: ignore[override]
+        return (v >= 0).to(v.dtype)
+
+    @staticmethod
+    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, str, float], output: Tensor) -> None:
+        _Spike.keep(ctx, *inputs)
+
+
+def _spikes(v: Tensor, kind: str, width: float) -> Tensor:
+    transformed = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    function = _TransformedSpike if transformed else _Spike
+    return cast(Tensor, function.apply(v, kind, width))  # type: ignore[no-untyped-call]
 
 
 def surrogate(v: Tensor, kind: str, width: float) -> Tensor:
@@ -145,7 +166,7 @@ def fire(v_pre: Tensor, state: LayerState, config: BimConfig) -> tuple[Tensor, T
     """
     m = (state.ref == 0).to(v_pre.dtype) if config.refractory else None
     theta = config.theta + config.adapt_beta * state.a if config.adapt_beta else config.theta
-    s = cast(Tensor, _Spike.apply(v_pre - theta, config.surrogate, config.surrogate_width))  # type: ignore[no-untyped-call]
+    s = _spikes(v_pre - theta, config.surrogate, config.surrogate_width)
     s = s if m is None else m * s
     if config.reset == "soft":
         drop = theta * s

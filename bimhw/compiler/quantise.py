@@ -1,9 +1,9 @@
 """Weights of a float network -> stored integers, port by port of each target population.
 
-All projections into one port share one accumulator, so they share its unit: the value of 1 in the accumulator. With a
-power-of-two scale per projection, the coarser projections are shifted left by their ``exponent``; with a scale per row, or a
-free one, it is chosen over all projections into the port, and the exponents level out what their sources' spikes are worth
-(1 for spikes, far less for a graded membrane).
+All projections into one port share one accumulator, so they share its unit: the value of 1 in the accumulator. Projections
+of the same weights and scale are stored as the same integers. With a power-of-two scale per projection, the coarser
+projections are shifted left by their ``exponent``; with a scale per row, or a free one, it is chosen over all projections into
+the port, and the exponents level out what their sources' spikes are worth (1 for spikes, far less for a graded membrane).
 """
 
 from __future__ import annotations
@@ -76,7 +76,11 @@ def quantise_port(
         return PortWeights((), np.asarray(1.0), {})
     groups = [_synapses(q, scales[q.source], (drives or {}).get(q.source), n_target) for q in projections]
     n_rows = math.gcd(*(_channels(q, n_target, channels) for q in projections))
-    units, exponents = _fixed_units(groups, options.bits) if fixed else port_units(groups, n_target, options, n_rows)
+    first = _first_of_equals(projections, scales)
+    own = sorted(set(first))
+    joined = [_joined([g for g, k in zip(groups, first, strict=True) if k == at]) for at in own]
+    found = _fixed_units(joined, options.bits) if fixed else port_units(joined, n_target, options, n_rows)
+    units, exponents = [found[0][own.index(k)] for k in first], [found[1][own.index(k)] for k in first]
     port_unit = np.asarray(units[0] / 2.0 ** exponents[0])
     out, errors, misses = [], {}, []
     for q, synapses, unit, exponent in zip(projections, groups, units, exponents, strict=True):
@@ -168,6 +172,26 @@ class Synapses:
     rows: AnyInts
     mean: Floats
     variance: Floats
+
+
+def _first_of_equals(projections: Sequence[Projection], scales: Mapping[str, float]) -> list[int]:
+    """Return for each projection the first of the same weights and scale: a residual stack has a matrix for several sources."""
+    first, seen = list(range(len(projections))), dict[tuple[object, ...], int]()
+    sizes = [q.weights.size for q in projections]
+    for k, q in enumerate(projections):
+        if not isinstance(q, SharedProjection) and sizes.count(sizes[k]) > 1:  # else nothing needs to be looked through
+            words = hash((q.indptr.tobytes(), q.indices.tobytes(), q.weights.tobytes()))
+            found = seen.setdefault((words, sizes[k], scales[q.source]), k)
+            first[k] = found if np.array_equal(projections[found].weights, q.weights) else k
+    return first
+
+
+def _joined(groups: Sequence[Synapses]) -> Synapses:
+    """Return the synapses of projections with the same weights as one: what arrives over them adds up."""
+    if len(groups) == 1:
+        return groups[0]
+    mean, variance = np.sum([g.mean for g in groups], axis=0), np.sum([g.variance for g in groups], axis=0)
+    return replace(groups[0], mean=mean, variance=variance)
 
 
 def _synapses(q: Projection, scale: float, drive: Drive | None, n_target: int) -> Synapses:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bimhw.frontends.bim import layer_name
+from bimhw.frontends.model_meta import INPUT
 from bimhw.models.bim.config import BimConfig, config_from, parameter_shapes
 from simulator.base.arrays import Array, Floats
 from simulator.base.errors import FitError, InputError
 from simulator.plasticity.forward import ChipForward
-from simulator.plasticity.layers.net import Layer, filled, learning_net, live_synapses
+from simulator.plasticity.layers.net import Layer, dense_weights, filled, learning_net, live_synapses
 from simulator.program.program import Program
 
 if TYPE_CHECKING:
@@ -36,7 +39,8 @@ def read_back(program: Program) -> tuple[BimConfig, Arrays]:
     net = learning_net(program)
     forward = ChipForward(filled(program, net), net, program.facts.formats, program.facts.entry.scale, 0)
     arrays: Arrays = {}
-    for k, layer in enumerate(net.layers):
+    for k, whole in enumerate(net.layers):
+        layer = _owned(program, whole, config, k)
         name, late = layer.population.name, config.longest_delay(k) > 0
         for p, (port, bias) in enumerate(_PORTS[: len(layer.groups[0].projections)]):
             numbers = [g.projections[p] for g in layer.groups]
@@ -56,6 +60,27 @@ def read_back(program: Program) -> tuple[BimConfig, Arrays]:
     return config, {n: np.ascontiguousarray(v if v.dtype == bool else v.astype(np.float32)) for n, v in arrays.items()}
 
 
+def _owned(program: Program, layer: Layer, config: BimConfig, k: int) -> Layer:
+    """Return layer `k` with the lines of its nearest source alone; in a residual stack all its sources share their weights.
+
+    Raises:
+        InputError: synapses of two sources that have learnt apart.
+    """
+    nearest, *further = [layer_name(i) for i in config.sources(k)] or [INPUT]
+    of = {name: [g for g in layer.groups if g.source == name] for name in (nearest, *further)}
+    for source in further:
+        for a, b in zip(of[nearest], of[source], strict=True):
+            pairs = [*zip(a.projections, b.projections, strict=True), (a.shared, b.shared)][
+                : None if a.shared >= 0 else -1
+            ]
+            if not all(np.array_equal(dense_weights(program, p), dense_weights(program, q)) for p, q in pairs):
+                problem = (
+                    f"its synapses from {nearest!r} and {source!r} differ, and a residual stack has one matrix for both"
+                )
+                raise InputError(f"program: population {layer.population.name!r}", problem, _KEEP)
+    return replace(layer, groups=tuple(of[nearest]))
+
+
 def _joined(parts: list[Array], late: bool) -> Array:
     """Return the lines of a layer [M, ..] from those of its groups; `late`: a source has synapses in one group alone."""
     return np.asarray(reduce(np.add, parts)) if late else np.concatenate(parts)
@@ -68,15 +93,20 @@ def _shares(forward: ChipForward, layer: Layer, config: BimConfig, k: int) -> Fl
     return np.asarray(np.max(np.array(own)[:, None] * np.array(used), axis=0) / config.longest_delay(k))
 
 
-def check_delays(program: Program, rule: str) -> None:
-    """Raise `FitError` for a rule that changes layers whose inputs have learnt delays: its errors would reach wrong steps."""
+def check_rule(program: Program, rule: str) -> None:
+    """Raise `FitError` for a rule of gradients on layers that it does not know.
+
+    Behind learnt delays its errors would reach wrong steps; in a residual stack the synapses of a layer's sources would part.
+    """
     if rule == "frozen" or "config" not in program.meta:
         return
     model = config_from(program.meta["config"], "program")
-    if model.hidden_delays or model.channel_delays:
+    late = model.hidden_delays or model.channel_delays
+    if late or model.residual:
+        unknown = "layers whose inputs have learnt delays" if late else "residual stacks, whose layers share synapses"
         raise FitError(
             f"rule {rule!r} on the chip",
-            "does not know layers whose inputs have learnt delays",
+            f"does not know {unknown}",
             "Train on the host (bimhw train --rule bptt), learn only the readout (--rule frozen), or learn by a rule file",
         )
 

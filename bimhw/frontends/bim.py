@@ -187,18 +187,27 @@ def _into_layer(config: BimConfig, arrays: Arrays, layer: int) -> list[Projectio
 def _from_below(
     config: BimConfig, arrays: Arrays, layer: int, target: str, port: str, matrix: Array, delay: int
 ) -> list[Projection]:
-    """Project a matrix [target, M] from the input's taps, or from the layer below; a projection for each learnt delay."""
+    """Project a matrix [target, M] from the input's taps, or from the layers below; a projection for each learnt delay."""
     out = []
     taps = config.input_delays if layer == 0 else (0,)
-    source = INPUT if layer == 0 else layer_name(layer - 1)
     waits = np.split(_waits(config, arrays, layer), len(taps))
     for tap, block, wait in zip(taps, np.split(matrix, len(taps), axis=1), waits, strict=True):
         name = f"{target}.{port}" + (f".t{tap}" if len(taps) > 1 else "")
         for steps in np.unique(wait):
             own = f"{name}.d{steps}" if config.longest_delay(layer) else name
             rows = np.where(wait == steps, block, 0.0)
-            out.append(_dense(own, source, target, port, rows, tap + delay + int(steps)))
+            for end, source, late in _sources(config, layer):
+                out.append(_dense(own + end, source, target, port, rows, tap + delay + int(steps) + late))
     return out
+
+
+def _sources(config: BimConfig, layer: int) -> list[tuple[str, str, int]]:
+    """Return what sends to a layer: the end of its projections' names, the population, and its lead in chip steps."""
+    nearest, *further = config.sources(layer) or (None,)
+    if nearest is None:
+        return [("", INPUT, 0)]
+    skips = [(f".{layer_name(i)}", layer_name(i), _number(config, nearest) - _number(config, i)) for i in further]
+    return [("", layer_name(nearest), 0), *skips]
 
 
 def _waits(config: BimConfig, arrays: Arrays, layer: int) -> I64:

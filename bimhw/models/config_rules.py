@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 Rule = tuple[str, bool, str]
 """Field, whether it keeps the rule, the rule in words."""
 
-LATER_FIELDS = {"hidden_delays": 0, "channel_delays": 0, "delay_width": 1, "learn_delays": True}
+LATER_FIELDS = {"hidden_delays": 0, "channel_delays": 0, "delay_width": 1, "learn_delays": True, "residual": False}
 """Fields that came after the first files were written, and their defaults."""
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from bimhw.models import stack
+from bimhw.models.bim.config import NETWORK_FIELDS
 from bimhw.models.bim.module import BimModule
 from bimhw.models.config_rules import without_later_fields
 from bimhw.models.spikessm.module import PSpikeSSM
@@ -19,17 +20,6 @@ from bimhw.models.stack_config import LayerSpec, Options, StackConfig
 from simulator.base.arrays import Array
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary
-
-_NETWORK_FIELDS = (
-    "n_in",
-    "hidden",
-    "n_out",
-    "readout",
-    "dense_readout",
-    "input_delays",
-    "hidden_delays",
-    "input_scale",
-)
 
 
 @dataclass(frozen=True)
@@ -91,7 +81,7 @@ def _build_recurrent(options: Options) -> nn.Module:
 def _bim(layer: BimModule) -> Options:
     layer.check_own("a file")
     config = msgspec.to_builtins(layer.config)
-    own = {k: v for k, v in without_later_fields(config).items() if k not in _NETWORK_FIELDS}
+    own = {k: v for k, v in without_later_fields(config).items() if k not in NETWORK_FIELDS}
     return {"n_in": layer.config.n_in, "hidden": layer.config.hidden[0], "output": layer.output} | own
 
 

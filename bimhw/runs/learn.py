@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import numpy as np
 
-from bimhw.compiler.readback import check_delays
+from bimhw.compiler.readback import check_rule
 from bimhw.runs.classes import task_for
 from bimhw.runs.course import Course
 from bimhw.runs.folder import check_run_folder, reserved
@@ -177,7 +177,7 @@ def _ready(
     data = task_for(source, task)
     _check_task(source, data)
     fields = in_fields(options)
-    check_delays(source, str(fields.get("rule", "rtrl")))
+    check_rule(source, str(fields.get("rule", "rtrl")))
     refuse_unheeded(HEEDED, options, config_to_learn(source, data, fields))
     return ready_to_learn(source, data, fields, seed, fits=True), data
 

@@ -106,10 +106,11 @@ class CreditAssigner:
             return direct
         if self.rule in ("dfa", "local"):
             return [*self._random_signals(error, target, weight, states), direct[top]]
-        signal = self._to_v_pre(top, direct[top], records[top])
+        signal, message = self._to_v_pre(top, direct[top], records[top]), None
         lower: list[Tensor] = []
         for i in range(top - 1, -1, -1):
-            signal = self._receive(direct[i], self._message(i + 1, signal, records[i + 1]), records[i])
+            message = self.net.below(self._message(i + 1, signal, records[i + 1]), message)
+            signal = self._receive(direct[i], message, records[i])
             lower.insert(0, signal)
         return [*lower, direct[top]]
 

@@ -169,7 +169,7 @@ class LazyLearner:
         signal, taps = self.net.delayed(u[None], self.state.taps)
         states, events = [], []
         self.inputs, self.records = [], []
-        for lazy, old in zip(self.layers, self.state.layers, strict=True):
+        for i, (lazy, old) in enumerate(zip(self.layers, self.state.layers, strict=True)):
             arriving, line = lazy.layer.arriving(signal, old.line)
             value = arriving[0]
             events.append(np.flatnonzero(value[0].numpy()))
@@ -178,7 +178,7 @@ class LazyLearner:
             self.inputs.append(value)
             self.records.append(record)
             states.append(new._replace(line=line))
-            signal = record.s[None]
+            signal = self.net.above(i, signal, record.s[None])
         self.state = NetState(tuple(states), taps)
         logits = self.net.readout(self.net.features([s.f for s in states]))
         if target is None:

@@ -138,7 +138,7 @@ class SweepLearner(Ends):
             ends.append(end._replace(line=line))
             features.append(f)
             self.inputs.append(arriving[-1])
-            signal = record.s
+            signal = self.net.above(i, signal, record.s)
         self.state = NetState(tuple(ends), taps)
         feature = self.net.features(features)
         loss, flat = self.loss_of(self.net.readout(feature).flatten(0, 1), target.flatten(), float(len(x)))
@@ -200,7 +200,7 @@ class SweepLearner(Ends):
             _, record, f = layer.sequence(layer.project(arriving), state)
             records.append(record)
             features.append(f)
-            signal = record.s
+            signal = self.net.above(i, signal, record.s)
         feature = self.net.features(features)
         loss, error = self._errors(self.net.readout(feature), target, labelled)
         flat = error.flatten(0, 1)
@@ -210,7 +210,8 @@ class SweepLearner(Ends):
             delta = direct_signals(self.net, error)[i]
             stacked = from_record(self.net.config, inputs[i], records[i], delta)
             g, _, ports = self.sweeps[i].sweep_stacked(stacked, messages)
-            messages, own = self._descend(i, ports, slopes[i])
+            down, own = self._descend(i, ports, slopes[i])
+            messages = None if down is None else self.net.below(down, messages)
             out |= {f"layers.{i}.{name}": value for name, value in (g | own).items()}
             self.counts += sweep_counts(self.net.config, stacked)
         return loss, out, [float(r.s.mean()) for r in records]
@@ -245,12 +246,12 @@ class SweepLearner(Ends):
         for i in range(len(self.sweeps) - 1, -1, -1):
             g, stacked, ports = self.sweeps[i].sweep(self.histories[i], messages)
             add(g, self._extra(i, ports.start))
-            below, own = self._descend(i, ports, self.histories[i].slopes())
+            down, own = self._descend(i, ports, self.histories[i].slopes())
             out |= {f"layers.{i}.{name}": value for name, value in (g | own).items()}
             self.counts += sweep_counts(self.net.config, stacked)
-            messages = below if self.credit is None else None
+            messages = None if down is None or self.credit is not None else self.net.below(down, messages)
             if self.sends_below and not i:
-                self.below = below
+                self.below = down
         self._forget()
         return out
 

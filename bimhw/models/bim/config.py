@@ -58,6 +58,8 @@ class BimConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         channel_delays: the same for the inputs of layer 1, behind the taps.
         delay_width: lags on each side of a delay whose differences make the slope that it is learnt by.
         learn_delays: delays are trained; otherwise they stay as they were drawn.
+        residual: each layer above the second reads the sum of the spikes of all layers below it, u^(l+1) = u^(l) + s^(l) with
+            u^(2) = s^(1) (element-wise ADD of Fang et al. 2021); the layers below the top are of one width then.
     """
 
     kind: Kind = "diag"
@@ -92,6 +94,7 @@ class BimConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     channel_delays: int = 0
     delay_width: int = 1
     learn_delays: bool = True
+    residual: bool = False
 
     def __post_init__(self) -> None:
         check_rules(self, _rules(self))
@@ -122,6 +125,10 @@ class BimConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         """Return whether the readout reads this layer at all."""
         return self.dense_readout or layer == self.n_layers - 1
 
+    def sources(self, layer: int) -> tuple[int, ...]:
+        """Return the layers (0-based) whose spikes a layer reads, the nearest first; () of the lowest, which reads the input."""
+        return tuple(range(layer - 1, -1, -1) if self.residual else range(layer - 1, max(layer - 2, -1), -1))
+
     def constants(self) -> PspConstants:
         """Return the kernel's constants for a step of 1."""
         return psp_constants(self.psp, self.tau_m, self.tau_s, self.psp_norm)
@@ -139,6 +146,16 @@ def _rules(c: BimConfig) -> list[Rule]:
         ("hidden_delays", c.n_layers > 1 or not c.hidden_delays, "needs a second layer"),
         ("delay_width", c.delay_width >= 1, "must be at least 1"),
         *[(n, late or getattr(c, n) == v, f"belongs to {_WITH_DELAYS}") for n, v in _OF_DELAYS.items()],
+        (
+            "residual",
+            not c.residual or c.n_layers > 2,
+            "needs a third layer: what the second reads has nothing to skip",
+        ),
+        (
+            "residual",
+            not c.residual or len(set(c.hidden[:-1])) == 1,
+            f"adds spikes neuron by neuron, and the layers below the top have {c.hidden[:-1]} neurons, not one width",
+        ),
         ("adapt_beta", 0 <= c.adapt_beta < math.inf, "must not be negative"),
         (
             "input_delays",
@@ -148,6 +165,10 @@ def _rules(c: BimConfig) -> list[Rule]:
     ]
 
 
+# what belongs to a whole network, not to one layer
+NETWORK_FIELDS = frozenset(
+    "n_in hidden n_out readout dense_readout input_delays hidden_delays residual input_scale".split()  # noqa: SIM905
+)
 LONGEST_DELAY = 1023  # of what learns; a chip's own limit is the compiler's to check
 _DELAYS = f"must be in 0..{LONGEST_DELAY} steps"
 _OF_DELAYS = {"delay_width": 1, "learn_delays": True}

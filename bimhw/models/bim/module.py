@@ -9,16 +9,13 @@ from torch import Tensor
 
 from bimhw.models.bim import cell, complex_state
 from bimhw.models.bim.cell import Drive, LayerState, Record
-from bimhw.models.bim.config import BimConfig, layer_shapes
+from bimhw.models.bim.config import NETWORK_FIELDS, BimConfig, layer_shapes
 from bimhw.models.bim.loops import HALF, widened
 from bimhw.models.bim.net import BimLayer, Init
 from simulator.base.errors import InputError, unknown_name
 
 Output = Literal["spikes", "filtered", "membrane"]
 OUTPUTS: tuple[Output, ...] = ("spikes", "filtered", "membrane")
-
-
-_OF_NETWORK = ("n_in", "hidden", "n_out", "readout", "dense_readout", "input_delays", "hidden_delays", "input_scale")
 
 
 class BimModule(BimLayer):
@@ -56,10 +53,10 @@ class BimModule(BimLayer):
         if output not in OUTPUTS:
             raise unknown_name("BIM: output", output, OUTPUTS)
         for name in sorted(constants):
-            if name in _OF_NETWORK:
+            if name in NETWORK_FIELDS:
                 raise InputError(f"BIM: {name}", "belongs to a whole network, not to one layer", "Leave it out")
             if name not in BimConfig.__struct_fields__:
-                known = [field for field in BimConfig.__struct_fields__ if field not in _OF_NETWORK]
+                known = [field for field in BimConfig.__struct_fields__ if field not in NETWORK_FIELDS]
                 raise unknown_name("BIM: option", name, known)
         readout: Literal["spike", "membrane"] = "membrane" if output == "membrane" else "spike"
         if output == "spikes":

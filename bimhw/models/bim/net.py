@@ -239,7 +239,7 @@ class BimNet(Net):
             records.append(record)
             sources.append(signal[0])
             inputs.append(arriving[0])
-            signal = record.s[None]
+            signal = self.above(i, signal, record.s[None])
         logits = self.readout(self.features([s.f for s in layers]))
         return Step(logits, NetState(tuple(layers), taps), records, sources, inputs)
 
@@ -262,9 +262,17 @@ class BimNet(Net):
             ends.append(end._replace(line=line))
             features.append(f)
             spikes.append(s)
-            signal = s
+            signal = self.above(i, signal, s)
         logits = self.readout(self.features(features))
         return Run(logits, tuple(spikes), NetState(tuple(ends), taps))
+
+    def above(self, index: int, u: Tensor, s: Tensor) -> Tensor:
+        """Return what the layer above a layer reads [.., H], of what the layer itself read (undelayed) and its spikes."""
+        return u + s if self.config.residual and 0 < index < self.config.n_layers - 1 else s
+
+    def below(self, down: Tensor, further: Tensor | None) -> Tensor:
+        """Return dL/ds [.., H] of a layer's spikes: what the layer above sends, and what those above it do where it adds up."""
+        return down if further is None or not self.config.residual else down + further
 
     def run_samples(self, x: Tensor, first: int = 0, seed: int = 0) -> Run:
         """Run inputs [T, B, n_in]; nothing is random."""

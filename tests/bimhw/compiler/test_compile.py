@@ -22,7 +22,7 @@ from simulator.chips.chip import Chip
 from simulator.chips.load import parse_chip
 from simulator.function import run_samples
 from tests.bimhw.compiler.plain_integer import run_plain
-from tests.bimhw.frontends.test_bim_frontend import kinds, late, start
+from tests.bimhw.frontends.test_bim_frontend import kinds, stacked, start
 
 CHIP = """
 name: testchip
@@ -75,7 +75,7 @@ def random_net(config: BimConfig, seed: int) -> BimNet:
 _STATE = {"diag": "x", "s6": "x0", "complex": "im"}
 plain = kinds(
     n_in=st.just(6),
-    hidden=st.sampled_from([(12,), (26, 9), (8, 7, 6)]),
+    hidden=st.sampled_from([(12,), (26, 9), (8, 7, 6), (7, 7, 6), (5, 5, 5, 5)]),
     n_out=st.just(4),
     psp=st.sampled_from(["delta", "exp", "alpha"]),
     reset=st.sampled_from(["soft", "hard"]),
@@ -87,7 +87,7 @@ plain = kinds(
     input_scale=st.sampled_from([1.0, 1 / 16, 0.3]),
     channel_delays=st.sampled_from([0, 2]),
 )
-configs = st.builds(late, plain, st.sampled_from([0, 4]))
+configs = st.builds(stacked, plain, st.sampled_from([0, 4]), st.booleans())
 choices = st.fixed_dictionaries(
     {
         "bits": st.sampled_from([1, 3, 8, 9]),

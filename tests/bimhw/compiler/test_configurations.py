@@ -39,7 +39,7 @@ READOUTS: list[dict[str, Any]] = [
     {"readout": "membrane", "k_membrane": 0.2, "dense_readout": True},
 ]
 ASIDE: dict[str, list[Any]] = {
-    "hidden": [(9,), (8, 7), (7, 6, 5)],
+    "hidden": [(9,), (8, 7), (7, 7, 5)],
     "refractory": [0, 3],
     "adapt_beta": [0.0, 0.2],
     "input_delays": [(0,), (0, 2), (1,)],
@@ -47,9 +47,16 @@ ASIDE: dict[str, list[Any]] = {
     "channel_delays": [0, 3],
     "learn_a_log": [False, True],
     "psp_norm": ["dc", "peak"],
+    "residual": [False, True],
 }
 MAIN = list(itertools.product(KINDS, ["delta", "exp", "alpha"], ["soft", "hard"], READOUTS))
 STEPS = 14
+
+
+_REFUSED = [
+    {("hidden", "(9,)"), ("hidden_delays", "4")},
+    *({("hidden", hidden), ("residual", "True")} for hidden in ("(9,)", "(8, 7)")),
+]
 
 
 def configurations() -> list[BimConfig]:
@@ -59,6 +66,7 @@ def configurations() -> list[BimConfig]:
     for kind, psp, reset, readout in MAIN:
         aside = {name: values[rng.integers(len(values))] for name, values in ASIDE.items()}
         aside["hidden_delays"] *= len(aside["hidden"]) > 1
+        aside["residual"] &= len(aside["hidden"]) > 2
         out.append(BimConfig(n_in=6, n_out=4, psp=psp, reset=reset, **kind, **readout, **aside, input_scale=1 / 16))
     return out
 
@@ -74,7 +82,7 @@ def test_every_pair_of_values_occurs() -> None:
     for a, b in itertools.combinations(fields, 2):
         for u, v in itertools.product(fields[a], fields[b]):
             pair = {(a, u), (b, v)}
-            assert frozenset(pair) in seen or pair == {("hidden", "(9,)"), ("hidden_delays", "4")}  # refused
+            assert frozenset(pair) in seen or pair in _REFUSED
 
 
 def trained_like(config: BimConfig, seed: int) -> BimNet:
@@ -104,7 +112,8 @@ def first_difference(result: CompileResult, payloads: Any, tolerance: float) -> 
     probes = [*((p.name, w) for p in layers for w in ("V", "ref")), ("readout", "y")]
     trains = [encode(program, p) for p in payloads]
     runs = run_samples(program, trains, steps, probes=probes, topology=load_chip("loihi2").topology)
-    assert runs.activity.total("saturations") == 0
+    counted = runs.activity.counts.get("saturations")
+    saturated = np.zeros(len(payloads) * steps) if counted is None else counted.by_step
     first, out = program.first_ids(), []
     for k, train in enumerate(runs.spikes):
         leaves = steps
@@ -128,6 +137,9 @@ def first_difference(result: CompileResult, payloads: Any, tolerance: float) -> 
         y = runs.probes["readout", "y"][k] * program.meta["output"]["scale"]
         near = tolerance * (1 + float(np.abs(wanted["readout", "y"]).max()))
         assert (np.abs(y - wanted["readout", "y"][k])[program.meta["output"]["latency"] : leaves] <= near).all()
+        assert not saturated[
+            k * steps : k * steps + leaves
+        ].any()  # later there may be spikes that the calibration never saw
         out.append(leaves)
     return out
 

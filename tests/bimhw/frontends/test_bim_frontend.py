@@ -65,14 +65,15 @@ def start(config: BimConfig, layer: int) -> int:
     return per * (layer + 1) if layer < config.n_layers else per * layer + 1
 
 
-def late(config: BimConfig, delays: int) -> BimConfig:
-    """Return a configuration with learnable delays between its layers, where there are several."""
-    return msgspec.structs.replace(config, hidden_delays=delays if config.n_layers > 1 else 0)
+def stacked(config: BimConfig, delays: int, residual: bool) -> BimConfig:
+    """Return a configuration with learnable delays between its layers and residual connections, where they can be."""
+    adds = residual and config.n_layers > 2 and len(set(config.hidden[:-1])) == 1
+    return msgspec.structs.replace(config, hidden_delays=delays if config.n_layers > 1 else 0, residual=adds)
 
 
 plain = kinds(
     n_in=st.just(5),
-    hidden=st.sampled_from([(6,), (7, 5), (4, 6, 5)]),
+    hidden=st.sampled_from([(6,), (7, 5), (4, 6, 5), (5, 5, 4), (4, 4, 4, 6)]),
     n_out=st.just(3),
     psp=st.sampled_from(["delta", "exp", "alpha"]),
     tau_m=st.sampled_from([2.0, 3.0]),
@@ -86,7 +87,7 @@ plain = kinds(
     learn_a_log=st.booleans(),
     k_o=st.sampled_from([0.0, 0.8]),
 )
-configs = st.builds(late, plain, st.sampled_from([0, 3]))
+configs = st.builds(stacked, plain, st.sampled_from([0, 3]), st.booleans())
 
 
 @settings(max_examples=60, deadline=None)

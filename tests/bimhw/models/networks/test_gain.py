@@ -182,7 +182,7 @@ def test_neighbours_alone_learn_by_reward(tmp_path: Path) -> None:
     task = bimhw.load_task("rows")
     net = gain_grid(GainShape(coupling=70.0, learnt_readout=True))
     program = bimhw.compile(net, "generic", mapping="file", calibration=task.train.x[:10]).program
-    rule = part_of_rule("neighbours", tmp_path)
+    rule = part_of_rule("neighbours", (0,), tmp_path)
     assert bimhw.learn_by_rule(program, rule, task, epochs=1).accuracy[-1] > 0.65
 
 

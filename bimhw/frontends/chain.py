@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
+import torch
 from torch import fx, nn
 
+from bimhw.models.stack import Residual
 from bimhw.models.tensors import unwrapped
 from simulator.base.errors import FitError
 
 _WAY_OUT = (
-    "In forward, call layers one after the other and return the last one's result; a mean over time belongs to "
-    "the loss. Or use torch.nn.Sequential, or export the network to NIR"
+    "In forward, call layers one after the other, or x + layer(x), and return the last one's result; a mean over time "
+    "belongs to the loss. Or use torch.nn.Sequential, or export the network to NIR"
 )
 Layers = Iterator[tuple[str, nn.Module]]
 
@@ -59,9 +62,19 @@ def _chain(module: nn.Module, prefix: str) -> Layers:
         raise _no_chain(module, prefix, f"has a forward that cannot be followed ({line})") from error
     last: fx.Node | None = None
     seen: set[Any] = set()
+    around = _residuals(nodes)
+    within = {each for _, branch in around.values() for each in branch}
     for node in nodes:
         if node.op == "placeholder" and (last is None or not node.users):
             last = last or node
+            continue
+        if node in within and node.target not in seen:
+            seen.add(node.target)
+            continue
+        if node in around and around[node][0] is last:
+            branch = [str(each.target) for each in around[node][1]]
+            yield branch[0], Residual(*(module.get_submodule(target) for target in branch))
+            last = node
             continue
         given = node.args[:1] == (last,) and not node.kwargs and len(node.args) == 1
         if node.op == "output" and given:
@@ -73,6 +86,27 @@ def _chain(module: nn.Module, prefix: str) -> Layers:
         seen.add(node.target)
         yield str(node.target), module.get_submodule(str(node.target))
         last = node
+
+
+def _residuals(nodes: list[fx.Node]) -> dict[fx.Node, tuple[fx.Node, list[fx.Node]]]:
+    """Return each sum x + layers(x): what it adds up is x, and the layers in order, which nothing else reads."""
+    found = {}
+    for node in nodes:
+        added = node.target in (operator.add, operator.iadd, torch.add) or (node.op, node.target) == (
+            "call_method",
+            "add",
+        )
+        if not added or len(node.args) != 2 or node.kwargs or not all(isinstance(a, fx.Node) for a in node.args):
+            continue
+        p, q = cast(tuple[fx.Node, fx.Node], node.args)
+        for start, end in ((p, q), (q, p)):
+            branch, at, read = list[fx.Node](), end, node
+            while at is not start and at.op == "call_module" and len(at.args) == 1 and list(at.users) == [read]:
+                branch.insert(0, at)
+                at, read = cast(fx.Node, at.args[0]), at
+            if at is start and branch:
+                found[node] = start, branch
+    return found
 
 
 def _check_no_rnn(layer: nn.Module, name: str) -> None:

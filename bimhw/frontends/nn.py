@@ -9,9 +9,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator, Set
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -25,7 +25,7 @@ from bimhw.models.bim.module import BimModule
 from bimhw.models.registry import Arrays, family_of
 from bimhw.models.spikessm.config import PSpikeConfig
 from bimhw.models.spikessm.module import PSpikeSSM
-from bimhw.models.stack import Filter, Neuron, Recurrent
+from bimhw.models.stack import Filter, Neuron, Recurrent, Residual
 from bimhw.models.stack_config import StackConfig
 from bimhw.models.stack_files import build_stack
 from bimhw.models.tensors import as_array
@@ -72,21 +72,27 @@ def nn_network(model: nn.Module, input_shape: tuple[int, ...] | None = None, inp
     whole = _bim_net(layers)
     if whole is not None:
         return bim.bim_network(msgspec.structs.replace(whole[0], input_scale=input_scale), whole[1])
-    network = splice(list(_parts(layers, input_shape)))
+    network = _spliced(*_unfolded(layers), input_shape)
     entry = {**network.meta["input"], "scale": input_scale}
     return replace(network, meta={**network.meta, "input": entry})
 
 
 def _bim_net(layers: Layers) -> tuple[BimConfig, dict[str, Any]] | None:
     """Return config and arrays if the stack is a BIM network: spikes between the layers, equal constants, a readout."""
-    *hidden, (_, readout) = layers
-    blocks = [m for _, m in hidden if isinstance(m, BimModule)]
+    *hidden, readout = (m for _, m in layers)
+    residual = len(hidden) > 2 and all(isinstance(m, Residual) and len(m.layers) == 1 for m in hidden[1:-1])
+    if residual:
+        hidden[1:-1] = [cast(Residual, m).layers[0] for m in hidden[1:-1]]
+    blocks = [m for m in hidden if isinstance(m, BimModule)]
     if not blocks or len(blocks) != len(hidden) or not isinstance(readout, nn.Linear):
         return None
     top = blocks[-1]
-    if any(b.output != "spikes" for b in blocks[:-1]):
+    meets = all(a.config.hidden[0] == b.config.n_in for a, b in itertools.pairwise(blocks))
+    adds_up = not residual or all(b.config.hidden[0] == b.config.n_in for b in blocks[1:-1])
+    if not meets or not adds_up or any(b.output != "spikes" for b in blocks[:-1]):
         return None
     sizes: dict[str, Any] = {"n_in": blocks[0].config.n_in, "hidden": tuple(b.config.hidden[0] for b in blocks)}
+    sizes["residual"] = residual
     sizes |= {"k_o": 0.0} if top.output == "spikes" else {}  # the readout reads spikes as they are
     first, *longest = (b.config.channel_delays for b in blocks)
     if len(set(longest)) > 1:
@@ -95,8 +101,7 @@ def _bim_net(layers: Layers) -> tuple[BimConfig, dict[str, Any]] | None:
     delays = {"channel_delays": first, "hidden_delays": max(longest, default=0)}
     config = msgspec.structs.replace(undelayed[-1], n_out=readout.out_features, **sizes, **delays)
     own = [msgspec.structs.replace(c, n_in=1, hidden=(1,), k_o=0.0, readout="spike") for c in undelayed]
-    meets = all(a.config.hidden[0] == b.config.n_in for a, b in itertools.pairwise(blocks))
-    if len(set(own)) > 1 or not meets or readout.in_features != top.config.hidden[0]:
+    if len(set(own)) > 1 or readout.in_features != top.config.hidden[0]:
         return None
     arrays = {f"layers.{i}.{k}": v for i, b in enumerate(blocks) for k, v in _arrays(b).items()}
     return config, arrays | {f"readout.{k}": v for k, v in _readout_arrays(readout).items()}
@@ -119,12 +124,51 @@ def _spikessm_net(layers: Layers) -> tuple[PSpikeConfig, dict[str, Any]]:
 _SPIKESSM = "Give Sequential(PSpikeSSM(n_in, hidden), Filter(k), torch.nn.Linear(hidden, classes))"
 
 
-def _parts(layers: Layers, input_shape: tuple[int, ...] | None) -> Iterator[tuple[str, Network]]:
+@dataclass(frozen=True)
+class _Part:
+    """Layers that are lowered together: their places `start` to `end` among all, their name and network."""
+
+    start: int
+    end: int
+    name: str
+    network: Network
+
+
+Spans = list[tuple[int, int]]
+
+
+def _unfolded(layers: Layers) -> tuple[Layers, Spans]:
+    """Return layers with those of residual layers in their place, and from where to where these lead, the innermost first."""
+    flat: Layers = []
+    spans: Spans = []
+    for name, layer in layers:
+        if not isinstance(layer, Residual):
+            flat.append((name, layer))
+            continue
+        inner, within = _unfolded(list(flat_layers(layer.layers, f"{name}.")))
+        spans += [(len(flat) + a, len(flat) + b) for a, b in within]
+        spans.append((len(flat), len(flat) + len(inner)))
+        flat += inner
+    return flat, spans
+
+
+def _spliced(layers: Layers, spans: Spans, input_shape: tuple[int, ...] | None) -> Network:
+    """Return the network of layers that are no BIM network together, part by part."""
+    parts = list(_parts(layers, input_shape, {at for span in spans for at in span}))
+    starts, ends = {p.start: p.name for p in parts}, {p.end: p.name for p in parts}
+    around: dict[str, list[str]] = {}
+    for start, end in spans:
+        around.setdefault(ends[end], []).append(starts[start])
+    return splice([(p.name, p.network) for p in parts], around)
+
+
+def _parts(layers: Layers, input_shape: tuple[int, ...] | None, borders: Set[int]) -> Iterator[_Part]:
+    """Yield the parts; none reaches over a border."""
     shape, at = input_shape, 0
     while at < len(layers):
         name, layer = layers[at]
         if isinstance(layer, BimModule):
-            yield name, bim.layer_network(layer.config, _arrays(layer))
+            yield _Part(at, at + 1, name, bim.layer_network(layer.config, _arrays(layer)))
             shape, at = (layer.config.hidden[0],), at + 1
             if layer.output != "spikes":
                 k = layer.config.k_membrane if layer.output == "membrane" else layer.config.k_o
@@ -134,7 +178,10 @@ def _parts(layers: Layers, input_shape: tuple[int, ...] | None) -> Iterator[tupl
             yield _readout(layers, at + 1, name, layer.k)
             at += 2
         else:
-            end = next((i for i in range(at, len(layers)) if isinstance(layers[i][1], BimModule | Filter)), len(layers))
+            cut = (
+                i for i in range(at, len(layers)) if i in borders - {at} or isinstance(layers[i][1], BimModule | Filter)
+            )
+            end = next(cut, len(layers))
             part, last = _unflattened(layers[at:end], shape), end == len(layers)
             if last and at and len(part) == 1 and isinstance(part[0][1], nn.Linear):
                 yield _readout(layers, end - 1, name, 0.0)
@@ -142,7 +189,8 @@ def _parts(layers: Layers, input_shape: tuple[int, ...] | None) -> Iterator[tupl
                 network = module_network(_named(part), shape)
                 if not last and not isinstance(part[-1][1], Neuron | Recurrent):
                     raise FitError(f"layer {part[-1][0]!r}", "gives no spikes to the layer behind it", _SPIKES)
-                yield name, network
+                yield _Part(at, end, name, network)
+                shape = next(p.shape for p in network.populations if p.role == "output")
             at = end
 
 
@@ -163,7 +211,7 @@ def _named(part: Layers) -> nn.Sequential:
 _SPIKES = "Put a neuron layer (nn.LIF, nn.BIM) between a linear layer and the next, or fold the two linear layers"
 
 
-def _readout(layers: Layers, at: int, name: str, k: float) -> tuple[str, Network]:
+def _readout(layers: Layers, at: int, name: str, k: float) -> _Part:
     """Return the part of a linear readout of a filter: it must be the last layer."""
     if at != len(layers) - 1 or not isinstance(layers[at][1], nn.Linear):
         raise FitError(
@@ -172,7 +220,7 @@ def _readout(layers: Layers, at: int, name: str, k: float) -> tuple[str, Network
             "Let it give spikes (output='spikes'), or put a last torch.nn.Linear behind it",
         )
     arrays = _readout_arrays(layers[at][1])
-    return layers[at][0], bim.readout_network(arrays["weight"], arrays["bias"], k)
+    return _Part(at, at + 1, layers[at][0], bim.readout_network(arrays["weight"], arrays["bias"], k))
 
 
 def _arrays(layer: nn.Module) -> dict[str, Any]:

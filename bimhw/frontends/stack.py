@@ -6,6 +6,8 @@ The stack becomes a graph of NIR's stateless nodes with our neurons between them
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from bimhw.frontends.nir.graph import Edge, NirGraph, Node
 from bimhw.frontends.nir.lower import FormOf, NeuronForm, leaky_form, lower, outline
 from bimhw.frontends.nir.profile import Profile, Settings
 from bimhw.frontends.nir.read import build_graph
-from bimhw.models.stack import Neuron, Recurrent
+from bimhw.models.stack import Neuron, Recurrent, Residual
 from bimhw.models.tensors import as_array
 from mapping.network import Network
 from simulator.base.arrays import Floats
@@ -54,28 +56,48 @@ def module_graph(module: nn.Module, input_shape: tuple[int, ...] | None = None) 
     """Return the stack as a graph, and for each neuron a function from its node and bias to its form on a chip."""
     layers = list(flat_layers(module))
     shape = input_shape or getattr(module, "input_shape", None) or _first_width(layers)
-    nodes: dict[str, tuple[str, Fields]] = {INPUT: ("Input", {"shape": np.array(shape)})}
-    edges: list[Edge] = []
-    forms: dict[str, FormOf] = {}
-    last = INPUT
-    for name, layer in layers:
-        neuron = layer.neuron if isinstance(layer, Recurrent) else layer
-        if isinstance(neuron, Neuron):
-            nodes[name] = _placeholder(neuron)
-            forms[name] = _form_of(neuron)
-        else:
-            nodes[name] = _node(name, layer)
-        edges.append((last, name))
-        if isinstance(layer, Recurrent):
-            nodes[f"{name}.weight"] = _linear(layer.weight)
-            edges += [(name, f"{name}.weight"), (f"{name}.weight", name)]
-        last = name
-    nodes[OUTPUT] = ("Output", {})
-    graph = build_graph(nodes, [*edges, (last, OUTPUT)], type(module).__name__)
-    return graph, forms
+    drawn = _Drawn({INPUT: ("Input", {"shape": np.array(shape)})})
+    last = drawn.chain(layers, [INPUT])
+    drawn.nodes[OUTPUT] = ("Output", {})
+    drawn.connect(last, OUTPUT)
+    return build_graph(drawn.nodes, drawn.edges, type(module).__name__), drawn.forms
+
+
+@dataclass
+class _Drawn:
+    """A graph as it is drawn: nodes and edges, and the forms of its neurons."""
+
+    nodes: dict[str, tuple[str, Fields]]
+    edges: list[Edge] = field(default_factory=list)
+    forms: dict[str, FormOf] = field(default_factory=dict)
+
+    def connect(self, sources: list[str], target: str) -> None:
+        """Let a node read the sum of others."""
+        self.edges += [(source, target) for source in sources]
+
+    def chain(self, layers: Iterable[tuple[str, nn.Module]], read: list[str]) -> list[str]:
+        """Draw layers one after another from the nodes that the first one reads; return those that the next one reads."""
+        for name, layer in layers:
+            if isinstance(layer, Residual):
+                read = [*read, *self.chain(flat_layers(layer.layers, f"{name}."), read)]
+                continue
+            neuron = layer.neuron if isinstance(layer, Recurrent) else layer
+            if isinstance(neuron, Neuron):
+                self.nodes[name] = _placeholder(neuron)
+                self.forms[name] = _form_of(neuron)
+            else:
+                self.nodes[name] = _node(name, layer)
+            self.connect(read, name)
+            if isinstance(layer, Recurrent):
+                self.nodes[f"{name}.weight"] = _linear(layer.weight)
+                self.edges += [(name, f"{name}.weight"), (f"{name}.weight", name)]
+            read = [name]
+        return read
 
 
 def _first_width(layers: list[tuple[str, nn.Module]]) -> tuple[int, ...]:
+    if layers and isinstance(layers[0][1], Residual):
+        return _first_width(list(flat_layers(layers[0][1].layers)))
     if layers and isinstance(layers[0][1], nn.Linear):
         return (layers[0][1].in_features,)
     raise InputError(

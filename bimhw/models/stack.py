@@ -193,6 +193,34 @@ class Filter(nn.Module):
         return f"k={self.k}"
 
 
+class Residual(nn.Module):
+    """Layers and the way around them, x + layers(x): spikes add up element by element (SEW ADD, Fang et al. 2021).
+
+    Args:
+        layers: one after another; the last gives spikes of the input's shape.
+    """
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        if not layers:
+            raise InputError(
+                "Residual", "has no layers to lead around", "Give it a BIM layer, or a linear layer and a neuron"
+            )
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run a sequence [T, B, ...], or a step.
+
+        Raises:
+            InputError: layers that change the shape.
+        """
+        y: Tensor = self.layers(x)
+        if y.shape != x.shape:
+            problem = f"makes {tuple(y.shape)} of {tuple(x.shape)}, which do not add up"
+            raise InputError("Residual", problem, "Give it layers whose outputs are as many as its inputs")
+        return x + y
+
+
 class Stack(nn.Sequential):
     """Layers one after another, all in the same time step.
 

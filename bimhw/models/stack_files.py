@@ -78,6 +78,21 @@ def _build_recurrent(options: Options) -> nn.Module:
     return stack.Recurrent(neuron, nn.Linear(options["n"], options["n"], bias=options["bias"]))
 
 
+def _residual(layer: stack.Residual) -> Options:
+    return {"layers": [msgspec.to_builtins(spec) for spec in _specs(list(layer.layers))]}
+
+
+def residual_kind(kinds: list[LayerKind]) -> LayerKind:
+    """Return the storage of residual layers that are made of these kinds, and of residual layers themselves."""
+
+    def build(options: Options) -> nn.Module:
+        specs = msgspec.convert(options["layers"], tuple[LayerSpec, ...])
+        return stack.Residual(*(build_layer(spec, [*kinds, own]) for spec in specs))
+
+    own = LayerKind("Residual", stack.Residual, _residual, build)
+    return own
+
+
 def _bim(layer: BimModule) -> Options:
     layer.check_own("a file")
     config = msgspec.to_builtins(layer.config)
@@ -104,6 +119,7 @@ KINDS: list[LayerKind] = [
     LayerKind("PSpikeSSM", PSpikeSSM, _spikessm, lambda o: PSpikeSSM(**o)),
     *(LayerKind(c.__name__, c, _neuron, build_neuron(c)) for c in (stack.CubaLIF, stack.LIF, stack.IF, stack.LI)),
 ]
+KINDS.append(residual_kind(KINDS[:]))
 
 
 def stack_config(layers: list[nn.Module], input_shape: tuple[int, ...] | None, input_scale: float) -> StackConfig:
@@ -112,6 +128,10 @@ def stack_config(layers: list[nn.Module], input_shape: tuple[int, ...] | None, i
     Raises:
         InputError: a layer that has no stored form, by its class.
     """
+    return StackConfig(layers=tuple(_specs(layers)), input_shape=input_shape, input_scale=input_scale)
+
+
+def _specs(layers: list[nn.Module]) -> list[LayerSpec]:
     specs = []
     for i, layer in enumerate(layers):
         kind = _kind_of(layer)
@@ -121,7 +141,7 @@ def stack_config(layers: list[nn.Module], input_shape: tuple[int, ...] | None, i
                 f"layer {i} ({type(layer).__name__})", "cannot be saved as part of a stack", f"Known: {known}"
             )
         specs.append(LayerSpec(kind.kind, kind.options(layer)))
-    return StackConfig(layers=tuple(specs), input_shape=input_shape, input_scale=input_scale)
+    return specs
 
 
 def _kind_of(layer: nn.Module) -> LayerKind | None:

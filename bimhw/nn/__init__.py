@@ -12,9 +12,9 @@ All modules take a whole sequence [T, B, ...] and start from rest, so that `torc
 from __future__ import annotations
 
 from bimhw.models.spikessm.module import PSpikeSSM
-from bimhw.models.stack import Filter
+from bimhw.models.stack import Filter, Residual
 from bimhw.nn.bim import BIM
 from bimhw.nn.files import load, save
 from bimhw.nn.neurons import IF, LI, LIF, CubaLIF
 
-__all__ = ["BIM", "IF", "LI", "LIF", "CubaLIF", "Filter", "PSpikeSSM", "load", "save"]
+__all__ = ["BIM", "IF", "LI", "LIF", "CubaLIF", "Filter", "PSpikeSSM", "Residual", "load", "save"]

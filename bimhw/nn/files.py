@@ -13,7 +13,7 @@ from bimhw.models.bim.module import BimModule
 from bimhw.models.io import load_arrays, write_contents
 from bimhw.models.registry import Arrays
 from bimhw.models.stack_config import StackConfig
-from bimhw.models.stack_files import KINDS, LayerKind, build_neuron, build_stack, stack_config
+from bimhw.models.stack_files import KINDS, LayerKind, build_neuron, build_stack, residual_kind, stack_config
 from bimhw.models.tensors import unwrapped
 from bimhw.nn.bim import BIM
 from bimhw.nn.neurons import IF, LI, LIF, CubaLIF
@@ -64,4 +64,5 @@ def _here(kind: LayerKind) -> LayerKind:
     return replace(kind, build=build_neuron(own[kind.kind])) if kind.kind in own else kind
 
 
-_KINDS = [_here(kind) for kind in KINDS]
+_KINDS = [_here(kind) for kind in KINDS if kind.kind != "Residual"]
+_KINDS.append(residual_kind(_KINDS[:]))

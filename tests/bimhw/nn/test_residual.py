@@ -181,3 +181,31 @@ def test_sums_that_are_no_residual_connection_are_named() -> None:
 
     with pytest.raises(FitError, match=r"no chain of layers.* x \+ layer\(x\)"):
         load_network(Twice())
+
+
+def test_sweeps_online_are_exact_around_a_layer(x: Tensor) -> None:
+    """`lower.finish(down + middle.finish(down))`, against autograd of the whole sequence."""
+    layers = [bnn.BIM(6, 6, theta=0.2, form="seq", seed=s).double() for s in range(3)]
+    layers[2] = bnn.BIM(6, 6, theta=0.2, form="seq", seed=2, output="filtered", k_o=0.8).double()
+    lower, middle, upper = layers
+    weights = torch.randn(STEPS, 2, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    a = lower(x)
+    (upper(a + middle(a)) * weights).sum().backward()
+    wanted = {
+        f"{i}.{n}": p.grad.clone() for i, m in enumerate(layers) for n, p in m.named_parameters() if p.grad is not None
+    }
+    for m in layers:
+        m.zero_grad()
+    for step, w in zip(x, weights, strict=True):
+        a = lower.observe(step)
+        (upper.observe(a + middle.observe(a)) * w).sum().backward()
+    down = upper.finish()
+    assert down is not None
+    beside = middle.finish(down)
+    assert beside is not None
+    lower.finish(down + beside)
+    found = {
+        f"{i}.{n}": p.grad.clone() for i, m in enumerate(layers) for n, p in m.named_parameters() if p.grad is not None
+    }
+    equal({n: found[n] for n in wanted}, wanted)
+    assert float(wanted["0.w_in"].abs().max()) > 1e-4

@@ -1,8 +1,8 @@
 """Residual stacks beside plain ones of the same depth: accuracy on the validation part of a task and spike rates, by seed.
 
     python -m benchmarks.residual                                                     # digits, 3 and 5 layers
-    python -m benchmarks.residual --task smnist --option permuted=true,pool=2 --depths 3,4,6 --parameters 14500 --batch 50 --seeds 2 \
-        --set kind=complex,norm=batch,state_gain=variance,learn_a_log=true,delta_min=0.005,k_o=0.9,psp=delta
+    python -m benchmarks.residual --task smnist --option permuted=true,pool=2 --depths 3,4,6 --parameters 14500 --batch 50 \
+        --seeds 2 --set kind=complex,norm=batch,state_gain=variance,learn_a_log=true,delta_min=0.005,k_o=0.9,psp=delta
 
 The layers of a row have one width, the largest whose network has at most `--parameters`; a residual stack has those of the
 plain one. Two layers, where there is nothing to add up, stand first.

@@ -162,29 +162,57 @@ def workload_of(program: Program, steps: int) -> Workload:
     """Build what a GPU would compute for a program: one `LayerShape` for each pair of populations that are connected.
 
     Pruned synapses count as zeros of a dense matrix, as GPUs compute them; what goes from neuron to neuron, one to one, is one
-    product a neuron. The first pair of a population carries its neurons' operations.
+    product a neuron. The first pair of a population carries its neurons' operations. How a chip stores a matrix is not charged:
+    one that is split by the delays of its sources is one product of delayed inputs, and one that several sources share (a
+    residual stack) is one product of their sum.
     """
     layers, depth = [], {p.name: p.layer for p in program.populations}
     for target in program.populations:
         incoming = [q for q in program.projections if q.target == target.name]
         model = base.get(target.model)
-        for k, source in enumerate(dict.fromkeys(q.source for q in incoming)):
-            below = program.population(source)
+        sources = list(dict.fromkeys(q.source for q in incoming))
+        seen: set[tuple[object, ...]] = set()
+        for k, source in enumerate(sources):
+            below, into = program.population(source), [q for q in incoming if q.source == source]
+            single, own = all(map(_one_to_one, into)), _identity(into) if len(sources) > 1 else ()
+            shared = own in seen
+            seen.add(own)
             layers.append(
                 LayerShape(
-                    n_in=1 if all(_one_to_one(q) for q in incoming if q.source == source) else below.size,
+                    n_in=1 if single else below.size,
                     n_out=target.size,
-                    ports=sum(q.source == source for q in incoming),
+                    ports=0 if shared else len(into) if single else _matrices(into, below.size),
                     neuron_flops=0 if k else model.ops.mul + model.ops.add + model.ops.lut,
                     state_words=0 if k else max(1, model.ops.state_write),
                     trains_inputs=below.role != "input",
-                    eligibility_words=eligibility_words(target.model),
+                    eligibility_words=0 if shared else eligibility_words(target.model),
                     recurrent=depth[source] >= depth[target.name],
                     parallel=model.parallel,
                     external=below.role == "input",
                 )
             )
     return Workload(tuple(layers), steps, "scan" if _parallel(program) else "sequential")
+
+
+def _identity(projections: list[Projection]) -> tuple[object, ...]:
+    """Return what tells matrices from others: ports and weights, in the order of the delays."""
+    ordered = sorted(projections, key=lambda q: (q.port, q.delay))
+    return tuple((q.port, q.indptr.tobytes(), q.indices.tobytes(), q.weights.tobytes()) for q in ordered)
+
+
+def _matrices(projections: list[Projection], n_in: int) -> int:
+    """Return the dense matrices of one source: one a port, more where a port reads the same sources at several delays."""
+    by_port: dict[str, list[Projection]] = {}
+    for q in projections:
+        by_port.setdefault(q.port, []).append(q)
+    return sum(max(1, math.ceil(sum(map(_rows_in_use, qs)) / n_in)) if len(qs) > 1 else 1 for qs in by_port.values())
+
+
+def _rows_in_use(q: Projection) -> int:
+    """Return how many sources have a synapse that is not 0."""
+    if q.layout == "conv":
+        return q.indptr.size - 1
+    return int(np.unique(np.repeat(np.arange(q.indptr.size - 1), np.diff(q.indptr))[q.weights != 0]).size)
 
 
 def _one_to_one(q: Projection) -> bool:

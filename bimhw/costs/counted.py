@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bimhw.compiler.readback import check_rule
 from bimhw.costs.counted_work import LearningCounter, Share, Shares, whole
 from bimhw.costs.plan import CHIP_FORMS, SHARED_FORMS, ChipForm, LearningPlan, Shape
 from simulator.base.arrays import I64, Floats
@@ -65,8 +66,12 @@ class CountedLearning:
 
 
 def forms_of(program: Program) -> tuple[ChipForm, ...]:
-    """Return the forms of learning that can be counted: all of a net of BIM-D layers and one readout, fewer with S6 layers."""
+    """Return the forms of learning that can be counted: all of a net of BIM-D layers and one readout, fewer with S6 layers.
+
+    None of a network whose layers gradient rules on the chip refuse (learnt delays, residual stacks).
+    """
     try:
+        check_rule(program, "rtrl")
         net = learning_net(program)
     except FitError:
         return ()

@@ -98,7 +98,7 @@ def check_rule(program: Program, rule: str) -> None:
 
     Behind learnt delays its errors would reach wrong steps; in a residual stack the synapses of a layer's sources would part.
     """
-    if rule == "frozen" or "config" not in program.meta:
+    if rule == "frozen" or program.meta.get("kind") != "bim" or "config" not in program.meta:
         return
     model = config_from(program.meta["config"], "program")
     late = model.hidden_delays or model.channel_delays

@@ -3,7 +3,7 @@
     python benchmarks/learning_speed.py
 
 H=128, diag, delta PSP, spike readout, M=32, batch 32, T=256, a label at every step. Prints ms per time step, best of `--repeats`.
-RTRL: forward, traces, gradient and an Adam update at every step; BPTT and SEQ: forward, backward and one update per sequence.
+Also RTRL of kind complex, whose traces have no compiled loop. RTRL: forward, traces, gradient and an Adam update at every step; BPTT and SEQ: forward, backward and one update per sequence.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,8 +27,8 @@ from bimhw.models.bim.net import BimNet
 H, M, B, T, C = 128, 32, 32, 256, 10
 
 
-def make(psp: str = "delta") -> tuple[BimNet, Optimiser, torch.Tensor, torch.Tensor]:
-    net = BimNet(BimConfig(n_in=M, hidden=(H,), n_out=C, psp=psp))
+def make(psp: str = "delta", **fields: Any) -> tuple[BimNet, Optimiser, torch.Tensor, torch.Tensor]:
+    net = BimNet(BimConfig(n_in=M, hidden=(H,), n_out=C, psp=psp, **fields))
     rng = np.random.default_rng(0)
     x = torch.from_numpy((rng.random((T, B, M)) < 0.2).astype(np.float32))
     return net, Optimiser("adam", FlatParameters(net)), x, torch.from_numpy(rng.integers(0, C, (T, B)))
@@ -45,8 +46,8 @@ def bptt(psp: str) -> Callable[[], None]:
     return run
 
 
-def online(rule: str, psp: str) -> Callable[[], None]:
-    net, optimiser, x, y = make(psp)
+def online(rule: str, psp: str, **fields: Any) -> Callable[[], None]:
+    net, optimiser, x, y = make(psp, **fields)
     learner = make_learner(net, LearnerSettings(rule), B)
 
     def run() -> None:
@@ -93,8 +94,11 @@ def main() -> None:
     arguments = parser.parse_known_args()[0]
     torch.set_num_threads(1)
     rows = {"bptt": bptt(arguments.psp), "rtrl": online("rtrl", arguments.psp), "seq": sequences(arguments.psp)}
+    rows["rtrl, complex"] = online("rtrl", arguments.psp, kind="complex")
+    rows["rtrl, complex with norm"] = online("rtrl", arguments.psp, kind="complex", norm="batch")
     ms = best_ms_per_step(rows, arguments.repeats)
     ratios = {f"{name} / bptt": ms[name] / ms["bptt"] for name in ("rtrl", "seq")}
+    ratios |= {f"{name} / rtrl": ms[name] / ms["rtrl"] for name in rows if "complex" in name}
     print(json.dumps({"ms_per_step": ms, **ratios}, indent=2))
 
 

@@ -95,10 +95,8 @@ class BIM(BimModule):
         """Do one step of inputs [B, n_in] online; the output [B, hidden] carries the gradient (see the class).
 
         Raises:
-            InputError: kind ``complex``, an input of another shape, or another batch than the sequence began with.
+            InputError: an input of another shape, or another batch than the sequence began with.
         """
-        if self.config.kind == "complex":
-            raise InputError("BIM: observe", "has no online form for kind 'complex'", "Train it offline, by forward")
         if x.ndim != 2 or x.shape[1] != self.config.n_in:
             raise InputError("BIM: step", f"has shape {tuple(x.shape)}", f"Give [batch, {self.config.n_in}]")
         return self.online.observe(x)

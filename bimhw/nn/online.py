@@ -7,11 +7,12 @@ from typing import Any, Literal, cast, get_args
 import torch
 from torch import Tensor
 
-from bimhw.learning.forms.credit import input_jacobian
+from bimhw.learning.forms.credit import direct_gain, input_jacobian
 from bimhw.learning.forms.layer_forms import Eligibility, LayerForm
 from bimhw.learning.forms.learner import Gradients
+from bimhw.learning.forms.norms import NormStatistics
 from bimhw.learning.forms.traces import spike_slope
-from bimhw.learning.rules.registry import forms
+from bimhw.learning.rules.registry import check_kind, forms
 from bimhw.models.bim.cell import LayerState, Record
 from bimhw.models.bim.loops import check_first_order
 from bimhw.models.bim.module import BimModule
@@ -42,12 +43,15 @@ class Online:
         self.layer, self.form, self.credit = layer, form, credit
         self._steps = block, lookback
         self._make = layer_form(form)
-        if layer.config.kind != "complex":  # which has no online form at all; `BIM.observe` says so
-            self._make(layer, 1, *self._steps)  # refuses the kinds that the form does not have
+        check_kind(forms()["dense" if form == "rtrl" else form], layer.config.kind, "BIM: rule 'rtrl'")
+        self._make(layer, 1, *self._steps)  # forms have limits of their own
+        self.norm = NormStatistics(layer) if layer.config.norm == "batch" else None
         self.reset()
 
     def reset(self) -> None:
-        """Begin a new sequence."""
+        """Begin a new sequence; the running statistics of a norm move by the one before."""
+        if self.norm is not None:
+            self.norm.move()
         self.state: LayerState | None = None
         self.record: Record | None = None
         self.steps = self.signalled = 0
@@ -60,6 +64,9 @@ class Online:
         layer = self.layer
         if self.memory is not None and self.memory.due():
             self.finish(None)
+        if self.memory is not None and self.norm is not None and self.norm.due:
+            self.memory.settle()
+            self.norm.move()
         if self.state is not None and len(x) != len(self.state.v):
             raise InputError(
                 "BIM: step",
@@ -79,6 +86,8 @@ class Online:
             state, self.record = layer.advance(drive, self.state)
             self.state = state._replace(line=line)
             self.memory.push(arriving.detach().to(drive.z.dtype), self.record)
+            if self.norm is not None:
+                self.norm.observe(self.record)
         self.steps += 1
         names, parameters = zip(*layer.named_parameters(recurse=False), strict=True)
         return cast(Tensor, _Step.apply(self, self.steps, names, x, *parameters))  # type: ignore[no-untyped-call]
@@ -138,7 +147,7 @@ class Online:
         membrane = layer.output == "membrane"
         at_v = error if membrane else spike_slope(record, config) * error
         if self.credit == "filt-win":
-            scale = (record.drive.c + layer.get_parameter("d").detach()) if membrane and config.kind == "diag" else 1.0
+            scale = direct_gain(layer, record) if membrane and config.kind != "s6" else 1.0
             return (scale * at_v) @ layer.weight("in").detach().to(at_v.dtype)
         if self.credit == "filt-inst":
             return input_jacobian(layer, at_v, record)

@@ -24,8 +24,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from bimhw.learning.forms.complex_traces import moved, norm_scale
 from bimhw.learning.forms.learner import softmax_error
 from bimhw.learning.forms.traces import spike_slope
+from bimhw.models.bim import complex_state
 from bimhw.models.bim.cell import LayerState, Record
 from bimhw.models.bim.net import BimLayer, BimNet
 from simulator.base.errors import InputError, unknown_name
@@ -134,8 +136,8 @@ class CreditAssigner:
             through = (self.slopes[upper - 1] if self.slopes else spike_slope(record, config)) * signal
         if self.rule == "filt-inst":
             return input_jacobian(layer, through, record)
-        if membrane and config.kind == "diag":
-            through = (record.drive.c + layer.get_parameter("d").detach()) * signal
+        if membrane and config.kind != "s6":
+            through = direct_gain(layer, record) * signal
         return through @ layer.weight("in").detach()
 
     def to_inputs(self, signal: Tensor, record: Record) -> Tensor:
@@ -167,12 +169,28 @@ class CreditAssigner:
         return [(torch.softmax(states[i].f @ self.random[i], -1) * share - onehot) @ self.random[i].T for i in lower]
 
 
+def direct_gain(layer: BimLayer, record: Record) -> Tensor:
+    """Return what a constant z reaches q with, [B, H], as if the state did not turn: c + D (complex: s (c C_re + D))."""
+    if layer.config.kind != "complex":
+        return record.drive.c + layer.get_parameter("d").detach()
+    o, scale = complex_state.own(layer), norm_scale(layer)
+    gain = record.drive.c * o.c_re.detach() + o.d.detach()
+    return gain if scale is None else scale * gain
+
+
 def input_jacobian(layer: BimLayer, grad: Tensor, record: Record) -> Tensor:
     """Compute (dV-/du)^T grad of the same step through all ports; grad [B, H] at V-, result [B, M]."""
     grad_q = layer.constants.same_step_gain * grad
     a_log, d = layer.get_parameter("a_log").detach(), layer.get_parameter("d").detach()
     drive, sig = record.drive, torch.sigmoid(record.drive.d)
     w = {port: layer.weight(port).detach().to(grad.dtype) for port in layer.ports}
+    if layer.config.kind == "complex":
+        o, step, scale = complex_state.own(layer), moved(record, layer), norm_scale(layer)
+        grad_q = grad_q if scale is None else scale * grad_q
+        c_re, c_im = (drive.c * v.detach() for v in (o.c_re, o.c_im))
+        to_z = grad_q * (c_re * record.gain + d)
+        to_d = grad_q * (c_re * step.by_delta[..., 0] - c_im * step.by_delta[..., 1]) * sig
+        return to_z @ w["in"] + to_d @ w["delta"] + (grad_q * step.y) @ w["c"]
     if layer.config.kind == "diag":
         slope = a_log.exp() * record.abar * (drive.z - record.x_old) * sig
         to_z, to_d = grad_q * (drive.c * record.gain + d), grad_q * drive.c * slope

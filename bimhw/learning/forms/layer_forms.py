@@ -27,6 +27,10 @@ class Eligibility(Protocol):
         """Take in dL/dy of the newest step; return the gradients that are due at once."""
         ...
 
+    def settle(self) -> None:
+        """Take in what still waits of the steps so far: constants of the layer are about to change."""
+        ...
+
     def due(self) -> bool:
         """Return whether a sweep is due before the next step."""
         ...
@@ -72,8 +76,7 @@ class _Forward:
         self._waits: tuple[Tensor, Record] | None = None
 
     def push(self, x: Tensor, record: Record) -> None:
-        if self._waits is not None:
-            self.traces.learn(*self._waits, None)
+        self.settle()
         self._waits = x, record
 
     def signal(self, error: Tensor) -> Gradients:
@@ -81,6 +84,11 @@ class _Forward:
         gradients = self.traces.learn(*self._waits, error)
         self._waits = None
         return gradients
+
+    def settle(self) -> None:
+        if self._waits is not None:
+            self.traces.learn(*self._waits, None)
+        self._waits = None
 
     def due(self) -> bool:
         return False
@@ -105,6 +113,9 @@ class _Backward:
     def signal(self, error: Tensor) -> Gradients:
         self.history.signal(error)
         return {}
+
+    def settle(self) -> None:
+        pass
 
     def due(self) -> bool:
         return self.block is not None and self.since == self.block

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from bimhw.learning.forms.learner import Gradients
 from bimhw.learning.forms.packed_kernels import W, packed_step
-from bimhw.learning.forms.traces import by_name, kernel_constants, trace_words
+from bimhw.learning.forms.trace_layouts import by_name
+from bimhw.learning.forms.traces import kernel_constants, trace_words
 from bimhw.models.bim.cell import Record
 from bimhw.models.bim.loops import Words, call_kernel
 from bimhw.models.bim.net import BimLayer

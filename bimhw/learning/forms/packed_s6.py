@@ -9,7 +9,8 @@ from bimhw.learning.forms.learner import Gradients
 from bimhw.learning.forms.packed import WORDS, PackedTraces
 from bimhw.learning.forms.packed_kernels import W
 from bimhw.learning.forms.s6_kernels import block_words, own_words, packed_s6_step
-from bimhw.learning.forms.traces import by_name, reset_factor, spike_slope
+from bimhw.learning.forms.trace_layouts import by_name
+from bimhw.learning.forms.traces import reset_factor, spike_slope
 from bimhw.models.bim.cell import Record
 from bimhw.models.bim.loops import call_kernel
 

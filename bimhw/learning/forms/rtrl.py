@@ -17,6 +17,7 @@ from bimhw.learning.forms.learner import (
     network_state,
     readout_gradients,
 )
+from bimhw.learning.forms.norms import NormStatistics
 from bimhw.learning.forms.traces import LayerTraces, trace_words
 from bimhw.learning.rules.homeostasis import Homeostasis
 from bimhw.models.bim.cell import Record
@@ -63,10 +64,13 @@ class RtrlLearner(Ends):
         decays = [k_credit] * (len(layers) - 1) + [None]
         _check_traces(layers, batch)
         self.traces = [make_traces(x, batch, self.credit.same_step, k) for x, k in zip(layers, decays, strict=False)]
+        normed = range(net.config.n_layers if net.config.norm == "batch" else 0)
+        self.norms = [NormStatistics(net.layer(i)) for i in normed]
         self.reset()
 
     def reset(self) -> None:
         """Begin a new sequence: zero state, zero traces."""
+        self.finish()
         self.state: NetState = self.net.initial_state(self.batch)
         self.records: list[Record] = []
         self.inputs: list[Tensor] = []
@@ -82,6 +86,14 @@ class RtrlLearner(Ends):
         self.credit.observe(self.records)
         if self.homeostasis is not None:
             self.homeostasis.observe([r.s for r in self.records])
+        result = self._learn(logits, target, weight)
+        for norm, record in zip(self.norms, self.records, strict=False):
+            norm.observe(record)
+            if norm.due:
+                norm.move()
+        return result
+
+    def _learn(self, logits: Tensor, target: Tensor | None, weight: float) -> StepResult:
         if target is None:
             self._advance(None)
             return StepResult(logits, None, None)
@@ -113,7 +125,9 @@ class RtrlLearner(Ends):
         return traces.gradient(delta, traces.ev_pre)
 
     def finish(self) -> None:
-        """Finish: nothing is left over."""
+        """End a sequence: running statistics of norms move; no gradient is left over."""
+        for norm in self.norms:
+            norm.move()
 
     def settle(self) -> None:
         """Do nothing: weights are always up to date."""
@@ -123,6 +137,7 @@ class RtrlLearner(Ends):
         return network_checkpoint(self.state) | {
             "traces": [t.state() for t in self.traces],
             "slopes": [s.clone() for s in self.credit.slopes],
+            "norms": [n.state() for n in self.norms],
         }
 
     def restore(self, content: dict[str, Any]) -> None:
@@ -131,11 +146,14 @@ class RtrlLearner(Ends):
         self.credit.slopes = list(content["slopes"])
         for traces, held in zip(self.traces, content["traces"], strict=True):
             traces.load(held)
+        for norm, held in zip(self.norms, content.get("norms", []), strict=True):
+            norm.load(held)
 
     @property
     def memory_words(self) -> int:
-        """Trace words of one sequence."""
-        return sum(t.words for t in self.traces) + self.credit.words
+        """Trace words of one sequence, and the words of norms."""
+        norms = sum(4 * n.sums.shape[1] for n in self.norms)
+        return sum(t.words for t in self.traces) + self.credit.words + norms
 
     def _uses_v_pre(self, index: int) -> bool:
         """Return True where ``inst`` uses E^V-: below the top layer, which is always exact (E^f)."""

@@ -1,22 +1,20 @@
 """Exact forward (RTRL) traces of one layer, dense form: updated for every synapse at every step.
 
-E^y_p = dy_i/dp for each parameter p that reaches neuron i. All parameters of a layer lie side by side in columns, since
-everything that multiplies a trace after q is a per-neuron scalar. Letters: B batch, H neurons, M1 = M + 1 (bias last),
-N states, P columns::
-
-    diag   x-traces [B, H, Px]: W_in M1 | W_delta M1 | A_log 1;   then W_c M1 | D 1 without one         P = 3 M1 + 2
-    s6     x-traces [B, H, N, 3 M1 + 1]: W_in M1 | W_delta M1 | W_b M1 | A_log 1;  columns of q: W_in M1 | W_delta M1 |
-           W_b N M1 | A_log N | W_c N M1 | D 1 (W_b, W_c are shared by the channels: their gradient is summed over H)
-
-Equations: docs/bim.md, section RTRL.
+E^y_p = dy_i/dp for each parameter p that reaches neuron i. All parameters of a layer lie side by side in P columns, since
+everything that multiplies a trace after q is a per-neuron scalar. What lies before q, and which column is whose, is the kind's
+(`bimhw.learning.forms.trace_layouts`). Equations: docs/bim.md, section RTRL.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bimhw.learning.forms.complex_traces import COMPLEX
+from bimhw.learning.forms.trace_layouts import DIAG, S6
 from bimhw.models.bim.cell import LayerState, Record, surrogate
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.loops import widened
@@ -24,6 +22,7 @@ from bimhw.models.bim.net import BimLayer
 from simulator.base.arrays import Array
 from simulator.neurons.psp import PspConstants
 
+LAYOUTS = {"diag": DIAG, "s6": S6, "complex": COMPLEX}
 _TRACES = ("ex", "er", "ei", "ev", "ef", "ea")
 
 
@@ -40,6 +39,7 @@ class LayerTraces:
     def __init__(self, layer: BimLayer, batch: int, keep_v_pre: bool = False, decay: float | None = None) -> None:
         self.decay = filter_decay(layer, decay)
         self.layer, self.config, self.constants = layer, layer.config, layer.constants
+        self.layout = LAYOUTS[layer.config.kind]
         self.batch, self.keep_v_pre = batch, keep_v_pre
         self.m1 = self.config.fan_in(layer.index) + 1
         self.membrane = self.config.reads_membrane(layer.index)
@@ -49,10 +49,9 @@ class LayerTraces:
         """Zero all traces, before a sequence."""
         c, w = self.config, self.layer.get_parameter("w_in")
         h = c.hidden[self.layer.index]
-        x_shape = (h, 2 * self.m1 + 1) if c.kind == "diag" else (h, c.n_states, 3 * self.m1 + 1)
         zero = widened(w.detach()).new_zeros
-        self.ex = zero(self.batch, *x_shape)
-        columns = (self.batch, h, trace_columns(c, self.m1))
+        self.ex = zero(self.batch, h, *self.layout.x_shape(c, self.m1))
+        columns = (self.batch, h, self.layout.columns(c, self.m1))
         none = zero(0)
         self.er = zero(columns) if c.psp == "alpha" else none
         self.ei = zero(columns) if c.psp != "delta" else none
@@ -68,9 +67,7 @@ class LayerTraces:
     def advance(self, u: Tensor, record: Record) -> None:
         """Update all traces with the step that ``record`` describes; u [B, M] are the layer's inputs of it."""
         u1 = torch.cat([u, u.new_ones(len(u), 1)], -1)
-        a_log, d = self.layer.get_parameter("a_log").detach(), self.layer.get_parameter("d").detach()
-        step = _diag_q if self.config.kind == "diag" else _s6_q
-        v_pre = self._kernel(step(self.ex, u1, record, a_log, d, self.config))
+        v_pre = self._kernel(self.layout.step(self.ex, u1, record, self.layer))
         self._spike(v_pre, record)
 
     def learn(self, u: Tensor, record: Record, delta: Tensor | None) -> dict[str, Tensor]:
@@ -139,31 +136,7 @@ class LayerTraces:
 
     def split(self, g: Tensor) -> dict[str, Tensor]:
         """Split columns [H, P] into gradients by parameter name, pruned synapses as 0."""
-        m1, n = self.m1, self.config.n_states
-        if self.config.kind == "diag":
-            w_in, w_delta, a_log, w_c, d = torch.split(g, [m1, m1, 1, m1, 1], dim=1)
-            ports = {"in": _split(w_in), "delta": _split(w_delta), "c": _split(w_c)}
-            own = {"a_log": a_log[:, 0], "d": d[:, 0]}
-        else:
-            w_in, w_delta, w_b, a_log, w_c, d = torch.split(g, [m1, m1, n * m1, n, n * m1, 1], dim=1)
-            shared = {"b": _split(w_b.sum(0).view(n, m1)), "c": _split(w_c.sum(0).view(n, m1))}
-            ports = {"in": _split(w_in), "delta": _split(w_delta), **shared}
-            own = {"a_log": a_log, "d": d[:, 0]}
-        return own | by_name(self.layer, ports)
-
-
-def _split(columns: Tensor) -> tuple[Tensor, Tensor]:
-    return columns[:, :-1], columns[:, -1]
-
-
-def by_name(layer: BimLayer, ports: dict[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    """Return gradients (weights, biases) of the ports by parameter name, pruned synapses as 0."""
-    out = {}
-    for port, (weights, biases) in ports.items():
-        mask = layer._buffers.get(f"mask_{port}")
-        out[f"w_{port}"] = weights if mask is None else weights * mask
-        out[f"b_{port}"] = biases
-    return out
+        return self.layout.split(self.layer, g, self.m1)
 
 
 def trace_words(layer: BimLayer) -> int:
@@ -175,15 +148,8 @@ def trace_words(layer: BimLayer) -> int:
     c, m1 = layer.config, layer.config.fan_in(layer.index) + 1
     decay = c.k_membrane if c.reads_membrane(layer.index) else c.k_o
     behind = {"delta": 1, "exp": 2, "alpha": 3}[c.psp] + (decay > 0) + bool(c.adapt_beta)
-    x = 2 * m1 + 1 if c.kind == "diag" else c.n_states * (3 * m1 + 1)
-    return c.hidden[layer.index] * (x + behind * trace_columns(c, m1))
-
-
-def trace_columns(config: BimConfig, m1: int) -> int:
-    """Return P, the parameters of a neuron (s6: with its share of the common ones)."""
-    if config.kind == "diag":
-        return 3 * m1 + 2
-    return 2 * m1 + 2 * config.n_states * m1 + config.n_states + 1
+    layout = LAYOUTS[c.kind]
+    return c.hidden[layer.index] * (math.prod(layout.x_shape(c, m1)) + behind * layout.columns(c, m1))
 
 
 def spike_slope(record: Record, config: BimConfig) -> Tensor:
@@ -215,50 +181,6 @@ def reset_factor(record: Record, config: BimConfig, psi: Tensor) -> Tensor:
     if config.detach_reset:
         return keep
     return keep - psi * (record.v_pre if record.m is None else record.m * record.v_pre)
-
-
-def _diag_q(ex: Tensor, u1: Tensor, record: Record, a_log: Tensor, d: Tensor, config: BimConfig) -> Tensor:
-    """Update E^x in place, return E^q [B, H, P]."""
-    drive, abar, m1 = record.drive, record.abar, u1.shape[1]
-    u = u1[:, None, :]
-    through = a_log.exp() * abar * (drive.z - record.x_old)  # dx/dDelta
-    ex.mul_(abar[..., None])
-    ex[..., :m1].addcmul_(record.gain[..., None], u)
-    ex[..., m1 : 2 * m1].addcmul_((through * torch.sigmoid(drive.d))[..., None], u)
-    ex[..., 2 * m1] += through * record.delta
-    eq = ex.new_empty(*ex.shape[:2], 3 * m1 + 2)
-    torch.mul(ex, drive.c[..., None], out=eq[..., : 2 * m1 + 1])
-    eq[..., :m1].addcmul_(d[None, :, None], u)
-    torch.mul(record.x_new[..., None], u, out=eq[..., 2 * m1 + 1 : -1])
-    eq[..., -1] = drive.z
-    return eq
-
-
-def _s6_q(ex: Tensor, u1: Tensor, record: Record, a_log: Tensor, d: Tensor, config: BimConfig) -> Tensor:
-    """Update E^x in place, return E^q [B, H, P]."""
-    drive, abar, gain, m1 = record.drive, record.abar, record.gain, u1.shape[1]
-    assert drive.b is not None
-    a, delta, z = -a_log.exp(), record.delta[..., None], drive.z[..., None]
-    u, bz = u1[:, None, None, :], drive.b[:, None, :] * z  # [B, 1, 1, M1], [B, H, N]
-    slope = 1.0 if config.discretisation == "euler" else abar  # dG/dDelta
-    ex.mul_(abar[..., None])
-    ex[..., :m1].addcmul_((gain * drive.b[:, None, :])[..., None], u)
-    through = (a * abar * record.x_old + slope * bz) * torch.sigmoid(drive.d)[..., None]
-    ex[..., m1 : 2 * m1].addcmul_(through[..., None], u)
-    ex[..., 2 * m1 : 3 * m1].addcmul_((gain * z)[..., None], u)
-    own = delta * a * abar * record.x_old
-    ex[..., 3 * m1] += own if config.discretisation == "euler" else own + (delta * abar - gain) * bz
-    return _s6_columns(ex, u1, record, d, m1)
-
-
-def _s6_columns(ex: Tensor, u1: Tensor, record: Record, d: Tensor, m1: int) -> Tensor:
-    b, h = ex.shape[:2]
-    scaled = ex * record.drive.c[:, None, :, None]
-    summed = scaled[..., : 2 * m1].sum(2)
-    summed[..., :m1].addcmul_(d[None, :, None], u1[:, None, :])
-    w_b, a_log = scaled[..., 2 * m1 : 3 * m1].reshape(b, h, -1), scaled[..., 3 * m1]
-    w_c = (record.x_new[..., None] * u1[:, None, None, :]).view(b, h, -1)
-    return torch.cat([summed, w_b, a_log, w_c, record.drive.z[..., None]], -1)
 
 
 def state_words(state: LayerState, config: BimConfig) -> int:

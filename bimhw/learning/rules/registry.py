@@ -108,6 +108,7 @@ class GradientForm:
         layer: the form of one layer behind any loss (`bimhw.nn.BIM`); None: there is none.
         settings: fields of `LearnerSettings` that it reads.
         delays: it learns delays too (`bimhw.models.bim.delays`).
+        kinds: of layers that it knows.
     """
 
     name: str
@@ -121,6 +122,7 @@ class GradientForm:
     layer: LayerForm | None = None
     settings: tuple[str, ...] = OF_FORMS
     delays: bool = False
+    kinds: tuple[str, ...] = ("diag", "s6")
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,17 @@ def rule_and_form(rule: str, form: str) -> tuple[str, str]:
     return ("rtrl", rule) if rule in _FORM_AS_RULE and rule not in _RULES else (rule, form)
 
 
+def check_kind(form: GradientForm, kind: str, what: str) -> None:
+    """Raise `InputError` for layers of a kind that a form does not know."""
+    if kind not in form.kinds:
+        able = ", ".join(f.name for f in _FORMS.values() if kind in f.kinds)
+        raise InputError(
+            f"{what} in form {form.name!r}",
+            f"does not exist for layers of kind {kind!r}",
+            f"Take form {able}, or rule bptt",
+        )
+
+
 def make_learner(net: Net, settings: LearnerSettings, batch: int) -> Learner:
     """Return the online learner of a rule in a form.
 
@@ -232,11 +245,9 @@ def make_learner(net: Net, settings: LearnerSettings, batch: int) -> Learner:
         raise InputError("learner: batch", f"is {batch!r}", "Give the sequences in parallel, 1 or more")
     name, form = rule_and_form(settings.rule, settings.form)
     rule = learning_rule(name)
-    if isinstance(net, BimNet) and net.config.kind == "complex":
-        raise InputError(
-            f"rule {name!r}", "has no learner for layers of kind 'complex'", "Train them with rule bptt, offline"
-        )
     if rule.forms:
+        kind = as_bim(net, f"rule {settings.rule!r}").config.kind
+        check_kind(gradient_form(form), kind, f"rule {name!r}")
         return gradient_form(form).make(as_bim(net, f"rule {settings.rule!r}"), settings, batch)
     if rule.make is None:
         raise InputError(f"rule {name!r}", "has no online learner: autograd does it", "Take rule rtrl")
@@ -282,7 +293,7 @@ def _without_sweep(credit: SweepCredit) -> Credit:
 register_form(
     GradientForm(
         "dense", "exact forward traces, an update at every labelled step", _dense, layer=forward_traces,
-        settings=("credit", "k_credit"),
+        settings=("credit", "k_credit"), kinds=("diag", "s6", "complex"),
     )
 )  # fmt: skip
 register_form(

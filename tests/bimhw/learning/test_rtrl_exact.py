@@ -39,7 +39,7 @@ def by_autograd(net: BimNet, x: torch.Tensor, y: torch.Tensor) -> tuple[dict[str
     run = net.run(x)
     loss = sum(functional.cross_entropy(o, t) for o, t in zip(run.logits, y, strict=True))
     assert isinstance(loss, torch.Tensor)
-    names, params = zip(*net.named_parameters(), strict=True)
+    names, params = zip(*((n, p) for n, p in net.named_parameters() if p.requires_grad), strict=True)
     grads = torch.autograd.grad(loss, params)
     return dict(zip(names, grads, strict=True)), float(run.spikes[-1].detach().mean())
 

@@ -148,7 +148,7 @@ def test_steps_are_the_sequence_and_files_keep_the_statistics(tmp_path: Path) ->
         assert torch.equal(again.state_dict()[name], value.float()), name
 
 
-def test_module_runs_offline_and_compiles() -> None:
+def test_module_runs_and_compiles() -> None:
     """In a torch model of one's own: loops and torch operations agree, eval() fixes the norm, the chip path takes it."""
     layer = bimhw.nn.BIM(5, 6, kind="complex", norm="batch", theta=0.2, seed=1).double()
     x = _inputs(20)
@@ -159,8 +159,6 @@ def test_module_runs_offline_and_compiles() -> None:
     before = layer.get_buffer("norm_mean").clone()
     assert torch.equal(layer(x), layer(x))
     assert torch.equal(layer.get_buffer("norm_mean"), before)
-    with pytest.raises(InputError, match="no online form"):
-        layer.observe(x[0])
     steps = x.permute(1, 0, 2).numpy().astype("int32")
     program = bimhw.compile(nn.Sequential(layer.float()), "loihi2", calibration=steps).program
     assert program.populations[1].model == "bim_complex_alpha"
@@ -169,5 +167,5 @@ def test_module_runs_offline_and_compiles() -> None:
 def test_what_does_not_exist_is_refused() -> None:
     with pytest.raises(InputError, match=r"norm: is 'batch', belongs to kind 'complex'"):
         BimConfig(n_in=1, hidden=(1,), n_out=1, norm="batch")
-    with pytest.raises(InputError, match="no learner for layers of kind 'complex'"):
-        make_learner(_net(), LearnerSettings(), 1)
+    with pytest.raises(InputError, match="does not exist for layers of kind 'complex'"):
+        make_learner(_net(), LearnerSettings(form="seq"), 1)

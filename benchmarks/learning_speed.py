@@ -3,7 +3,8 @@
     python benchmarks/learning_speed.py
 
 H=128, diag, delta PSP, spike readout, M=32, batch 32, T=256, a label at every step. Prints ms per time step, best of `--repeats`.
-Also RTRL of kind complex, whose traces have no compiled loop. RTRL: forward, traces, gradient and an Adam update at every step; BPTT and SEQ: forward, backward and one update per sequence.
+RTRL: forward, traces, gradient and an Adam update at every step; BPTT and SEQ: forward, backward and one update per sequence.
+RTRL of kind complex stands last: its traces have no compiled loop.
 """
 
 from __future__ import annotations

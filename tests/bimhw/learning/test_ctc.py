@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 from bimhw.learning.checkpoints import Saved
 from bimhw.learning.feeds import DigitStream, stream_of
+from bimhw.learning.forms.bptt import run_compiled
 from bimhw.learning.objectives.classes import EachStep
 from bimhw.learning.objectives.ctc import (
     SYMBOLS,
     Ctc,
     CtcSettings,
+    Transcripts,
     decode,
     fit_ctc,
     moving_mean,
@@ -39,6 +41,7 @@ from bimhw.tasks.features.audio import FrontEnd
 from bimhw.tasks.sources.connected import BLANK, best_path, digit_strings
 from bimhw.tasks.sources.fsdd import SpokenDigits
 from simulator.base.errors import InputError
+from tests.bimhw.models import test_delays, test_residual
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +120,31 @@ def test_runs_on_bim_and_as_a_point(tones: SpokenDigits) -> None:
     assert point.word_error_rate is not None
     assert 0 < point.word_error_rate <= 1.5
     assert point.rate is not None
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_the_loss_of_transcripts_reaches_delays_and_all_layers(residual: bool) -> None:
+    """Against autograd of the network written out, in double precision."""
+    written = test_residual.reference if residual else test_delays.reference
+    config = BimConfig(
+        n_in=3, hidden=(5, 5, 4), n_out=4, theta=0.2, hidden_delays=4, channel_delays=2, residual=residual
+    )
+    x, found = test_delays.spikes_in(14), []
+    y = Transcripts(torch.tensor([1, 2, 3, 2, 2]), torch.tensor([14, 12]), torch.tensor([3, 2]))
+    for forward in (lambda net: run_compiled(net, x).logits, lambda net: written(net, x)):
+        net = test_delays.network(config)
+        Ctc(blank=0).loss(forward(net), y).backward()
+        found.append({n: p.grad.clone() for n, p in net.named_parameters() if p.grad is not None})
+    test_delays.equal(*found)
+    assert {"layers.0.delay", "layers.1.delay", "layers.2.delay"} <= found[0].keys()
+
+
+def test_delays_are_trained_by_transcripts(tones: SpokenDigits) -> None:
+    options = {"hidden": (8, 6), "hidden_delays": 6, "channel_delays": 3}
+    result = train_speech(tones, rule="ctc", epochs=1, strings=4, batch=2, lr=0.3, **options)
+    before = BimNet(result.model.config)
+    for i in range(2):
+        assert not torch.equal(result.model.layer(i).get_parameter("delay"), before.layer(i).get_parameter("delay"))
 
 
 def test_divergence_is_said(tones: SpokenDigits) -> None:

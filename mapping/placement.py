@@ -233,7 +233,7 @@ def _cost(flow, x, y):  # type: ignore[no-untyped-def]
     return total
 
 
-@nb.njit(cache=True, nogil=True, fastmath=True)
+@nb.njit(cache=True, nogil=True, fastmath=True, forceinline=True)
 def _delta(both, host, x, y, port, slot, px, py, p, q):  # type: ignore[no-untyped-def]
     """Change of the cost when items p < K and q (a part or an empty slot) exchange their slots."""
     k = host.size

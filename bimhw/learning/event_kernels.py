@@ -8,7 +8,7 @@ import numpy as np
 _NEWTON_STEPS = 60
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, forceinline=True)
 def next_spike(v: float, i: float, tau_m: float, tau_s: float, theta: float) -> float:
     """Return the time until V reaches theta, inf for never: V has one extremum, and rises towards it only while I > V."""
     if i <= v or i <= theta:  # V rises at most to what I is now
@@ -38,7 +38,7 @@ def next_spike(v: float, i: float, tau_m: float, tau_s: float, theta: float) -> 
     return s
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, forceinline=True)
 def _flow(v, i, wait, tau_m, tau_s):  # type: ignore[no-untyped-def]
     slow, fast, c = np.exp(-wait / tau_m), np.exp(-wait / tau_s), tau_s / (tau_s - tau_m)
     for k in range(v.size):

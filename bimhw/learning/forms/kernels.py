@@ -8,7 +8,9 @@ from numba import njit
 from simulator.base.arrays import Array
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")  # a check for 0 stops vectorisation
+@njit(
+    cache=True, nogil=True, fastmath={"contract", "nsz"}, error_model="numpy", forceinline=True
+)  # a check for 0 stops vectorisation
 def adam_step(
     values: Array, g: Array, first: Array, second: Array, b1: float, b2: float, lr: float, count: int, eps: float
 ) -> None:

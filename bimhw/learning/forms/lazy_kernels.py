@@ -45,7 +45,7 @@ TALLY = ("materialised", "caught_up", "events", "moved", "learnt")
 _MATERIALISED, _CAUGHT_UP, _EVENTS, _MOVED, _LEARNT = range(len(TALLY))
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def pending_change(change: AnyFloats, e: AnyFloats, at: np.uint64, a: AnyFloats, a_at: np.uint64, n: int) -> None:
     """Compute change [3 W] = A . e of the three ports, for W neurons of one input (W_c has no x)."""
     for port in range(3):
@@ -58,7 +58,7 @@ def pending_change(change: AnyFloats, e: AnyFloats, at: np.uint64, a: AnyFloats,
                 change[o + j] += a[a_at + U(k * W) + j] * e[word + j]
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def catch_up(e: AnyFloats, at: np.uint64, f: AnyFloats, f_at: np.uint64, n: int) -> None:
     """Set e <- F e of the three ports, for W neurons of one input; last row first, so that it can be done in place."""
     for port in range(3):
@@ -75,13 +75,13 @@ def catch_up(e: AnyFloats, at: np.uint64, f: AnyFloats, f_at: np.uint64, n: int)
                     e[word + j] += f[entry + j] * e[source + j]
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def _column(k: int, n: int) -> int:
     """Return where column k of a lower triangle stored by columns begins: at its diagonal entry."""
     return k * n - k * (k - 1) // 2
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def add_event(e: AnyFloats, at: np.uint64, beta: AnyFloats, value: np.floating, n: int) -> None:
     """Add e += beta u; beta lies as ``own``, whose third trace (A_log's) stands between those of delta and c."""
     for j in range(U(2 * n * W)):
@@ -90,7 +90,7 @@ def add_event(e: AnyFloats, at: np.uint64, beta: AnyFloats, value: np.floating, 
         e[at + U(2 * n * W) + j] += beta[U(3 * n * W) + j] * value
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def move_propagator(f: AnyFloats, at: np.uint64, values: AnyFloats, k: Factors, shape: Shape) -> None:
     """Set F <- M F for W neurons: each column is a trace without an input, the first from x on, the next from behind it on."""
     n, zero = len(shape) + 1, f.dtype.type(0)
@@ -108,7 +108,7 @@ def move_propagator(f: AnyFloats, at: np.uint64, values: AnyFloats, k: Factors, 
         f[at + U(_column(n - 1, n) * W) + j] *= k[5]
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def receive(a: AnyFloats, a_at: np.uint64, f: AnyFloats, f_at: np.uint64, signal: AnyFloats, n: int) -> None:
     """Receive the signals eta delta [W] of W neurons: A += eta delta (last row of F)."""
     for k in range(n):
@@ -147,7 +147,7 @@ def materialise(
                         weights[port][h, column] -= change[port * W + h - first]
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def _free_slot(users: I64) -> int:
     for slot in range(len(users)):
         if users[slot] == 0:
@@ -155,7 +155,7 @@ def _free_slot(users: I64) -> int:
     return -1  # cannot be: there is one slot more than there are inputs
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def _reopen(waits: I64, live: I64, users: I64, events: I64, fresh: int) -> None:
     """Let the inputs that fired wait at the fresh slot; slots without users are no longer live."""
     for i in range(len(events)):
@@ -172,7 +172,7 @@ def _reopen(waits: I64, live: I64, users: I64, events: I64, fresh: int) -> None:
     live[-1] = kept + 1
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def _open(f: AnyFloats, a: AnyFloats, at: int, n: int) -> None:
     """Set F = 1, A = 0 for W neurons of the slot-block number `at`."""
     size = n * (n + 1) // 2 * W

@@ -37,7 +37,7 @@ _DELTA, ABAR, _X_OLD, _X_NEW, _V_PRE, _S, _M, _Z, _D, C, ERROR = range(GIVEN)
 _GAIN, _TO_D, _TO_A, KEEP, SLOPE, _DIRECT, _RATE, _SIG, VALUES = range(GIVEN, GIVEN + 9)
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def respond(
     e: AnyFloats, at: np.uint64, q: np.floating, keep: np.floating, slope: np.floating, k: Factors, shape: Shape
 ) -> np.floating:
@@ -45,7 +45,7 @@ def respond(
     return respond_apart(e, at, U(W), q, keep, slope, k, shape)
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def respond_apart(
     e: AnyFloats,
     at: np.uint64,
@@ -77,7 +77,7 @@ def respond_apart(
     return f
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def _synapses(
     e: AnyFloats,
     u: AnyFloats,
@@ -105,7 +105,7 @@ def _synapses(
             row[o + U(2 * W) + j] += error * respond(e, t + U(2 * port) + j, x_new * w, keep, slope, k, shape)
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def own_traces(
     e: AnyFloats, values: AnyFloats, row: AnyFloats, a: np.uint64, v: np.uint64, k: Factors, shape: Shape
 ) -> None:
@@ -130,7 +130,7 @@ def own_traces(
         row[j + U(4 * W)] += error * respond(e, t + U(4 * port - W), z, keep, slope, k, shape)
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def derive(
     values: AnyFloats,
     given: tuple[AnyFloats, ...],
@@ -178,20 +178,20 @@ def derive(
             values[p + U(_Z * W)] = z * scale
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def kernel_factors(consts: AnyFloats) -> Factors:
     """Return the constants' factors that `respond` takes."""
     return (consts[0], consts[1], consts[2], consts[3], consts[4], consts[6])
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def with_gain(flags: tuple[bool, ...], consts: AnyFloats, words: int) -> Scaled:
     """Return the flags that `derive` takes: those given and what scales the current."""
     gain = consts[2] * consts[5] if words == 2 else consts[5]
     return (flags[0], flags[1], flags[2], flags[3], gain)
 
 
-@njit(cache=True, nogil=True, fastmath=MATHS)
+@njit(cache=True, nogil=True, fastmath=MATHS, forceinline=True)
 def packed_step(
     e: AnyFloats,  # synapses, flat, updated
     own: AnyFloats,  # neurons, flat, updated

@@ -38,7 +38,7 @@ def own_words(states: int, words: int) -> int:
     return states * (1 + words) + words
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def _state(
     e: AnyFloats,
     u: AnyFloats,
@@ -70,7 +70,7 @@ def _state(
         row[o + U(W) + j] += error * respond(e, g + U(3 * W + port) + j, x_new * w, keep, slope, k, shape)
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def _sums(
     e: AnyFloats,
     row: AnyFloats,
@@ -89,7 +89,7 @@ def _sums(
         row[o + U(W) + j] += error * respond(e, g + U(port) + j, sums[U(W) + j], keep, slope, k, shape)
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def _many(
     e: AnyFloats,
     u: AnyFloats,
@@ -117,7 +117,7 @@ def _many(
         _sums(e, row, sums, g + U(states * group), o, r, k, shape)
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def _alone(
     e: AnyFloats,
     u: AnyFloats,
@@ -151,7 +151,7 @@ def _alone(
             row[o + U(3 * W) + j] += error * respond(e, y + U(port) + j, x_new * w, keep, slope, k, shape)
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def _own(
     e: AnyFloats,
     at: np.uint64,
@@ -173,7 +173,7 @@ def _own(
     out[states] += error * respond_apart(e, at + U(states * words), one, z, keep, slope, k, shape)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", forceinline=True)
 def _sigmoid(d: AnyFloats, out: AnyFloats) -> None:
     """Fill [B, H]."""
     for i in range(d.shape[0]):
@@ -189,7 +189,7 @@ def _sigmoid(d: AnyFloats, out: AnyFloats) -> None:
                 out[i, h] = (1.0 if wide > 0 else small) / (1.0 + small)
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def _values(
     given: tuple[AnyFloats, ...],
     own: tuple[AnyFloats, ...],
@@ -216,7 +216,7 @@ def _values(
     return out
 
 
-@njit(cache=True, nogil=True, fastmath=MATHS)
+@njit(cache=True, nogil=True, fastmath=MATHS, forceinline=True)
 def packed_s6_step(
     e: AnyFloats,  # synapses, flat, updated
     own: AnyFloats,  # neurons, flat, updated

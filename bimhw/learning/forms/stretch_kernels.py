@@ -44,7 +44,7 @@ _FIRST_PORT, _ERROR = 7, 10
 _B_IN, _B_DELTA, _A_LOG, _B_C, _D, _W_IN, _WO, _BO = 0, 1, 2, 3, 4, 5, 8, 9
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def delayed(u: Array, x: Array, past: Array, t: int, delays: I64) -> None:
     """Fill u [B, M] with the inputs of step t through the delay taps; past [depth, B, n] is newest first."""
     width = x.shape[2]
@@ -55,7 +55,7 @@ def delayed(u: Array, x: Array, past: Array, t: int, delays: I64) -> None:
                 u[i, k * width + j] = source[j]
 
 
-@njit(nogil=True, fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"}, forceinline=True)
 def project(u: Array, weights: Words, biases: Words, out: Words) -> None:
     """Write the values of the ports, each [B, R], by the inputs that are not 0, ascending, the bias last."""
     batch, fan_in = u.shape
@@ -74,7 +74,7 @@ def project(u: Array, weights: Words, biases: Words, out: Words) -> None:
                 out[port][i, h] = total + bias
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def _neurons(
     given: Array, states: Words, x: Array, own: Words, consts: Array, psp: int, flags: tuple[bool, ...], rest: int
 ) -> None:
@@ -101,7 +101,7 @@ def _neurons(
             store(words, states, psp, rest, at, n)
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def _softmax(logits: Array, target: int, share: Number) -> Number:
     """Turn logits [C] into share (softmax - one-hot); return -log softmax of the target."""
     top, total = logits.max(), logits[0] - logits[0]
@@ -115,7 +115,7 @@ def _softmax(logits: Array, target: int, share: Number) -> Number:
     return nats + np.log(total)
 
 
-@njit(nogil=True, fastmath=MATHS)
+@njit(nogil=True, fastmath=MATHS, forceinline=True)
 def readout(
     f: Array,
     weight: Array,

@@ -20,7 +20,7 @@ _ABAR, _GAIN, _X_OLD, _X_NEW = range(4)
 _DIRECT, _WO, _A_LOG = 4, 4, 5
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def _select(values: Array, states: Array, b: Array, c: Array, x: Array, rate: Array, direct: Array, zoh: bool) -> None:
     """Move the selective states x [B, H, N] by a step: all that the traces need of them, and q."""
     for i in range(x.shape[0]):
@@ -38,7 +38,7 @@ def _select(values: Array, states: Array, b: Array, c: Array, x: Array, rate: Ar
             values[_DELTA, i, h], values[_Q, i, h] = delta, q
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def _membranes(values: Array, states: Words, consts: Array, psp: int, flags: tuple[bool, ...], rest: int) -> None:
     """Take q through kernel and membrane: V-, spikes, who was free to fire."""
     _, batch, hidden = values.shape
@@ -56,7 +56,7 @@ def _membranes(values: Array, states: Words, consts: Array, psp: int, flags: tup
             store(words, states, psp, rest, at, n)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", forceinline=True)
 def _slopes(values: Array, consts: Array, flags: tuple[bool, ...]) -> None:
     """Compute dV/dV- and what the trace of V- adds to E^f."""
     hard, detached, triangle, membrane = flags
@@ -72,7 +72,7 @@ def _slopes(values: Array, consts: Array, flags: tuple[bool, ...]) -> None:
             values[_KEEP, i, h], values[_SLOPE, i, h] = keep, (one - k_f) * (one if membrane else psi)
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def _distribute(rows: Array, shared: Array, single: Array, own: Words, weights: Words) -> None:
     """Write the gradients that the traces gave to where they go."""
     states = single.shape[1] - 1

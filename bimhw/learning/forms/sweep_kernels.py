@@ -17,7 +17,7 @@ SIGNAL, MESSAGE, PSI, KEEP, BY_SPIKE, ABAR, C, Z, D, GAIN, X_OLD, X_NEW, DELTA =
 P_IN, P_DELTA, P_C, X, R, CUR, V, F, PRE, L_Q, RATE, DIRECT, ROWS = range(13, 26)
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def neuron(words: Array, consts: Array, spikes: bool, membrane: bool) -> None:
     """Go from the adjoints after a step to that of V-; update those of f and V."""
     kap, k_f, one = consts[0], consts[6], consts.dtype.type(1)
@@ -34,7 +34,7 @@ def neuron(words: Array, consts: Array, spikes: bool, membrane: bool) -> None:
         words[U(V * W) + j] = kap * pre
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def kernel(words: Array, consts: Array, psp: int) -> None:
     """Go from the adjoint of V- to that of q; update those of r and I."""
     rho, p_vi, p_vr, b, c_in = consts[1], consts[2], consts[3], consts[4], consts[5]
@@ -46,7 +46,7 @@ def kernel(words: Array, consts: Array, psp: int) -> None:
         words[U(L_Q * W) + j] = c_in * p_vi * pre if psp == 0 else c_in * (now if psp == 1 else back)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", forceinline=True)
 def logistic(words: Array, of: np.uint64, to: np.uint64) -> None:
     """Write sigmoid(d) = dDelta/dd of the row of d at `of` to the row at `to`."""
     if words.itemsize == 4:
@@ -61,7 +61,7 @@ def logistic(words: Array, of: np.uint64, to: np.uint64) -> None:
             words[to + j] = (1.0 if wide > 0 else small) / (1.0 + small)
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def select(words: Array, sums: Array) -> None:
     """Go from the adjoint of q to those of the ports; update that of x; add to the sums [2, W] of A_log and D."""
     for j in range(U(W)):
@@ -76,7 +76,7 @@ def select(words: Array, sums: Array) -> None:
         sums[U(W) + j] += l_q * z
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def _begin(words: Array, adjoints: Array, rows: Words, here: np.uint64, n: np.uint64, size: int) -> None:
     """Take the adjoints x, r, I, V, f of [5, B, H]; where dV/dV- is not given, it is 1; where a message is not, 0."""
     for row in range(5):

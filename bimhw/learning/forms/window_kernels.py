@@ -30,7 +30,7 @@ _BACK_TO = (back.PSI, back.ABAR, back.C, back.Z, back.D, back.X_OLD, back.X_NEW,
 _BACK_FROM = (PSI, ABAR, C, Z, SIG, X_OLD, X_NEW, DELTA)
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def _events(u: Array, found: I64, events: I64) -> int:
     """List the inputs [B, M] that are not 0, ascending; return how many there are."""
     total = 0
@@ -44,7 +44,7 @@ def _events(u: Array, found: I64, events: I64) -> int:
     return total
 
 
-@njit(nogil=True, fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"}, forceinline=True)
 def _ports(words: Array, table: Array, u: Array, found: I64, events: int) -> None:
     """Write the values of the three ports: inputs that are not 0, ascending, the bias last."""
     to = U(lanes.Z * W)
@@ -59,7 +59,7 @@ def _ports(words: Array, table: Array, u: Array, found: I64, events: int) -> Non
         words[to + j] += row[j]
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", forceinline=True)
 def slopes(ring: Array, at: np.uint64, consts: Array, triangle: bool) -> None:
     """Write of a step in the ring m psi(V- - theta) and sigmoid(d) = dDelta/dd."""
     theta, width, one, zero = consts[7], consts[8], consts.dtype.type(1), consts.dtype.type(0)
@@ -70,7 +70,7 @@ def slopes(ring: Array, at: np.uint64, consts: Array, triangle: bool) -> None:
     back.logistic(ring, at + U(D * W), at + U(SIG * W))
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def _step(
     ring: Array,  # [H / W, B, K + L, ROWS W]
     slot: int,
@@ -113,7 +113,7 @@ def _step(
             slopes(held, U(0), consts, flags[2])
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def _signal(ring: Array, slot: int, delta: Array) -> None:
     """Keep dL/df [B, H] of the newest step."""
     for block in range(ring.shape[0]):
@@ -123,7 +123,7 @@ def _signal(ring: Array, slot: int, delta: Array) -> None:
                 ring[block, i, slot, ERROR * W + j] = delta[i, first + j]
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def _resets(words: Array, held: Array, detached: bool) -> None:
     """Write of a hard reset dV/dV- without the spike's part, and dV/ds."""
     one = words.dtype.type(1)
@@ -133,7 +133,7 @@ def _resets(words: Array, held: Array, detached: bool) -> None:
         words[U(back.BY_SPIKE * W) + j] = words.dtype.type(0) if detached else -m * pre
 
 
-@njit(nogil=True, fastmath={"contract"})
+@njit(nogil=True, fastmath={"contract"}, forceinline=True)
 def _scatter(g: Array, words: Array, u: Array, found: I64, events: int) -> None:
     """Add what a step gives to the gradients [M + 1, 3 W] of its inputs and biases."""
     of = U(back.P_IN * W)
@@ -146,7 +146,7 @@ def _scatter(g: Array, words: Array, u: Array, found: I64, events: int) -> None:
         row[j] += words[of + j]
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def _sweep(
     ring: Array,
     newest: int,
@@ -256,7 +256,7 @@ def learn_windows(
                 own[block, j] = min(max(own[block, j], -limit), limit)
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def _views(vector: Array, sizes: tuple[int, int], blocks: int, hidden: int) -> tuple[Array, Array, Array, Array]:
     """Return what lies in a vector: ports [H / W, M + 1, 3 W], A_log and D [H / W, 2 W], readout [C, H], [C]."""
     rest = vector[sizes[1] :]

@@ -26,13 +26,13 @@ _ATANH_SINGLE = tuple(np.float32(c) for c in _ATANH[:8])
 _HALF, _ONE, _TWO = np.float32(0.5), np.float32(1), np.float32(2)
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
 def _four(c: tuple[Number, ...], first: int, x: Number, x2: Number) -> Number:
     """Return the four terms of a polynomial from c[first] on."""
     return (c[first] + c[first + 1] * x) + (c[first + 2] + c[first + 3] * x) * x2
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
 def exp_below(x: Number) -> Number:
     """Return e^x of x < 700."""
     x = _LEAST if x < _LEAST else x  # a NaN stays one
@@ -48,7 +48,7 @@ def exp_below(x: Number) -> Number:
     return p * first.view(np.float64) * second.view(np.float64)
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
 def exp_below_single(x: Number) -> Number:
     """Return e^x of x < 80."""
     x = _LEAST_SINGLE if x < _LEAST_SINGLE else x
@@ -62,7 +62,7 @@ def exp_below_single(x: Number) -> Number:
     return p * first.view(np.float32) * second.view(np.float32)
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
 def log1p_unit(e: Number) -> Number:
     """Return log(1 + e) of 0 <= e <= 1."""
     s = e / (2.0 + e)
@@ -75,7 +75,7 @@ def log1p_unit(e: Number) -> Number:
     return 2.0 * s * (below + (above + _ATANH[16] * y8) * y8)
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
 def log1p_unit_single(e: Number) -> Number:
     """Return log(1 + e) of 0 <= e <= 1."""
     s = e / (_TWO + e)

@@ -21,7 +21,7 @@ U = np.uint64  # signed indices would be checked for being negative, which stops
 DELTA, ABAR, GAIN, X_OLD, V_PRE, S, FEATURE, FREE, Z, D, C, RATE, DIRECT, X, R, CUR, V, REF, F, ROWS = range(20)
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def take(words: Array, row: int, source: Array, at: np.uint64, count: np.uint64) -> None:
     """Copy source[at : at + count] to a row."""
     to = U(row * W)
@@ -29,7 +29,7 @@ def take(words: Array, row: int, source: Array, at: np.uint64, count: np.uint64)
         words[to + j] = source[at + j]
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def put(words: Array, row: int, target: Array, at: np.uint64, count: np.uint64) -> None:
     """Copy a row to target[at : at + count]."""
     of = U(row * W)
@@ -37,7 +37,7 @@ def put(words: Array, row: int, target: Array, at: np.uint64, count: np.uint64) 
         target[at + j] = words[of + j]
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def load(words: Array, states: Words, at: np.uint64, count: np.uint64) -> None:
     """Take r, i, v, ref, f of `count` neurons from `at` on."""
     r, cur, v, ref, f = states
@@ -48,7 +48,7 @@ def load(words: Array, states: Words, at: np.uint64, count: np.uint64) -> None:
     take(words, F, f, at, count)
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def store(words: Array, states: Words, psp: int, refractory: int, at: np.uint64, count: np.uint64) -> None:
     """Put back those of `load` that the kernel (0: delta, 1: exp, 2: alpha) and the neuron have."""
     r, cur, v, ref, f = states
@@ -62,7 +62,7 @@ def store(words: Array, states: Words, psp: int, refractory: int, at: np.uint64,
     put(words, F, f, at, count)
 
 
-@njit(nogil=True, error_model="numpy")  # a check for 0 stops vectorisation
+@njit(nogil=True, error_model="numpy", forceinline=True)  # a check for 0 stops vectorisation
 def _decays(words: Array) -> None:
     """Compute Delta = softplus(d) and Abar = exp(-rate Delta); rate = 1: sigmoid(-d), with the smaller rounding error."""
     for j in range(U(W)):
@@ -74,7 +74,7 @@ def _decays(words: Array) -> None:
         words[U(ABAR * W) + j] = closed if rate == 1.0 else decayed
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", forceinline=True)
 def _decays_single(words: Array) -> None:
     """Do as `_decays` in single precision."""
     one, zero = np.float32(1), np.float32(0)
@@ -87,7 +87,7 @@ def _decays_single(words: Array) -> None:
         words[U(ABAR * W) + j] = closed if rate == one else decayed
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def select(words: Array) -> None:
     """Move the selective state x by a step: Delta, Abar, 1 - Abar, the old x, and q in the feature's row."""
     one = words.dtype.type(1)
@@ -104,7 +104,7 @@ def select(words: Array) -> None:
         words[U(FEATURE * W) + j] = words[U(C * W) + j] * new + words[U(DIRECT * W) + j] * z
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def respond(words: Array, consts: Array, psp: int) -> None:
     """Take q, in the feature's row, through the kernel: V-."""
     kap, rho, p_vi, p_vr, b, c_in = consts[0], consts[1], consts[2], consts[3], consts[4], consts[5]
@@ -125,7 +125,7 @@ def respond(words: Array, consts: Array, psp: int) -> None:
             words[U(R * W) + j] = rho * now
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def fire(words: Array, consts: Array, hard: bool, refractory: int, membrane: bool) -> None:
     """Fire and reset from V-: spikes, who was free to fire, V, ref, the feature; without refractory time ref is 0."""
     k_f, theta = consts[6], consts[7]

@@ -25,6 +25,15 @@ FSDD = Preset(
 # The same for speakers that were not trained on: one pass over warped copies (`warped=10 colour=0.3`), one update a batch.
 SPEAKERS = Preset(config=FSDD.config, settings=FSDD.settings | {"rule": "seq", "epochs": 1, "lr": 0.01})
 
+# The best for speakers that were not trained on: two blocks with a norm, offline, three passes over the warped copies.
+SPEAKERS_BLOCKS = Preset(
+    config=FSDD.config
+    | {"hidden": (60, 41), "kind": "complex", "rotate": False, "norm": "batch", "state_gain": "variance"}
+    | {"learn_a_log": True, "dense_readout": True, "k_o": 0.9},
+    settings=FSDD.settings
+    | {"rule": "bptt", "epochs": 3, "batch": 8, "lr": 0.005, "lr_end": 0.2, "average": 0.4, "dropout": 0.25},
+)
+
 # Two layers that learn online: the readout reads both, the error goes down by the averaged slope, half the rate of one layer.
 ONLINE_STACK = Preset(
     config=FSDD.config | {"hidden": (64, 64), "dense_readout": True},
@@ -40,6 +49,7 @@ PRESETS = {
     "demo": DEMO,
     "fsdd": FSDD,
     "speakers": SPEAKERS,
+    "speakers-blocks": SPEAKERS_BLOCKS,
     "series": SERIES,
     "online-stack": ONLINE_STACK,
 }

@@ -140,7 +140,7 @@ def test_digits_levels(how: dict[str, Any], tmp_path: Path) -> None:
         def lost(path: Path, base: float = base, **options: Any) -> float:
             program = compile(path, **options).program
             run = simulate(program, engine="none", output=tmp_path / f"run-{path.stem}-{len(options)}")
-            return base - float(run.result["accuracy"])
+            return round(base - float(run.result["accuracy"]), 6)  # shares of 500 images
 
         assert lost(model) <= 0.01
         assert lost(model, **four) <= 0.04

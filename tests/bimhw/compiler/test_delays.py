@@ -22,6 +22,7 @@ from bimhw.runs.simulate import simulate
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Task
 from simulator.base.errors import FitError, InputError
+from simulator.program.program import Program
 
 
 def late_net(**fields: object) -> BimNet:
@@ -34,6 +35,10 @@ def late_net(**fields: object) -> BimNet:
 
 @pytest.fixture(scope="module")
 def few() -> Task:
+    return few_digits()
+
+
+def few_digits() -> Task:
     task = load_task("digits")
     return replace(task, train=task.train.take(slice(0, 96)), test=task.test.take(slice(0, 40)))
 
@@ -76,15 +81,19 @@ def test_host_and_front_end_round_shares_alike(tmp_path: Path) -> None:
     assert arrays["layers.1.delay"].shape == (12,)
 
 
-def test_engines_agree(compiled: CompileResult, tmp_path: Path) -> None:
+def engines_agree(program: Program, folder: Path) -> None:
     runs = [
-        simulate(compiled.program, samples=2, task="digits", engine=e, output=tmp_path / e)
+        simulate(program, samples=2, task="digits", engine=e, output=folder / e)
         for e in ("compiled", "simpy", "clocked", "events")
     ]
     files = ("spikes.npz", "activity.npz", "timing.npz")
     first = [(runs[0].folder / f).read_bytes() for f in files]
     for run in runs[1:]:
         assert [(run.folder / f).read_bytes() for f in files] == first
+
+
+def test_engines_agree(compiled: CompileResult, tmp_path: Path) -> None:
+    engines_agree(compiled.program, tmp_path)
 
 
 @pytest.mark.parametrize("against", ["torch", "brian2"])

@@ -19,10 +19,9 @@ from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from bimhw.models.io import save_model
 from bimhw.runs.learn import learn
-from bimhw.runs.simulate import simulate
-from bimhw.tasks import load_task
 from bimhw.tasks.base import Task
 from simulator.base.errors import FitError, InputError
+from tests.bimhw.compiler.test_delays import engines_agree, few_digits
 
 KINDS: list[dict[str, Any]] = [{}, {"kind": "s6", "n_states": 2}, {"hidden_delays": 3}]
 
@@ -37,8 +36,7 @@ def stack(**fields: object) -> BimNet:
 
 @pytest.fixture(scope="module")
 def few() -> Task:
-    task = load_task("digits")
-    return replace(task, train=task.train.take(slice(0, 96)), test=task.test.take(slice(0, 40)))
+    return few_digits()
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +63,7 @@ def test_integers_of_all_sources_are_the_same(compiled: CompileResult) -> None:
 
 
 def test_engines_agree(compiled: CompileResult, tmp_path: Path) -> None:
-    runs = [
-        simulate(compiled.program, samples=2, task="digits", engine=e, output=tmp_path / e)
-        for e in ("compiled", "simpy", "clocked", "events")
-    ]
-    files = ("spikes.npz", "activity.npz", "timing.npz")
-    first = [(runs[0].folder / f).read_bytes() for f in files]
-    for run in runs[1:]:
-        assert [(run.folder / f).read_bytes() for f in files] == first
+    engines_agree(compiled.program, tmp_path)
 
 
 @pytest.mark.parametrize("against", ["torch", "brian2"])

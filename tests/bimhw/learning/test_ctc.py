@@ -41,7 +41,7 @@ from bimhw.tasks.features.audio import FrontEnd
 from bimhw.tasks.sources.connected import BLANK, best_path, digit_strings
 from bimhw.tasks.sources.fsdd import SpokenDigits
 from simulator.base.errors import InputError
-from tests.bimhw.models import test_delays, test_residual
+from tests.bimhw.models import test_delays
 
 
 @pytest.fixture(scope="module")
@@ -125,13 +125,12 @@ def test_runs_on_bim_and_as_a_point(tones: SpokenDigits) -> None:
 @pytest.mark.parametrize("residual", [False, True])
 def test_the_loss_of_transcripts_reaches_delays_and_all_layers(residual: bool) -> None:
     """Against autograd of the network written out, in double precision."""
-    written = test_residual.reference if residual else test_delays.reference
     config = BimConfig(
         n_in=3, hidden=(5, 5, 4), n_out=4, theta=0.2, hidden_delays=4, channel_delays=2, residual=residual
     )
     x, found = test_delays.spikes_in(14), []
     y = Transcripts(torch.tensor([1, 2, 3, 2, 2]), torch.tensor([14, 12]), torch.tensor([3, 2]))
-    for forward in (lambda net: run_compiled(net, x).logits, lambda net: written(net, x)):
+    for forward in (lambda net: run_compiled(net, x).logits, lambda net: test_delays.reference(net, x)):
         net = test_delays.network(config)
         Ctc(blank=0).loss(forward(net), y).backward()
         found.append({n: p.grad.clone() for n, p in net.named_parameters() if p.grad is not None})

@@ -16,11 +16,11 @@ from bimhw.learning.forms.bptt import run_compiled
 from bimhw.learning.forms.seq import SweepLearner
 from bimhw.learning.rules.registry import LearnerSettings, make_learner
 from bimhw.models.bim import cell, complex_state
-from bimhw.models.bim.cell import Drive
+from bimhw.models.bim.cell import Drive, LayerState
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.delays import Axons
 from bimhw.models.bim.loops import without_loops
-from bimhw.models.bim.net import BimNet, Init
+from bimhw.models.bim.net import BimNet, Init, NetState
 from bimhw.models.io import load_model, save_model
 from bimhw.models.registry import config_to_json
 from simulator.base.errors import InputError
@@ -86,30 +86,35 @@ def written_out(u: Tensor, share: Tensor, longest: int, width: int) -> Tensor:
 
 
 def reference(net: BimNet, x: Tensor) -> Tensor:
-    """Return the logits of a network, its delays written out and its layers by the operations of one step."""
-    config, features = net.config, []
-    signal, _ = net.delayed(x, net.initial_state(x.shape[1]).taps)
+    """Return the logits of a network, its sums and delays written out and its layers by the operations of one step."""
+    config, features, below = net.config, list[Tensor](), list[Tensor]()
+    first, _ = net.delayed(x, net.initial_state(x.shape[1]).taps)
     for i in range(config.n_layers):
         layer, longest = net.layer(i), config.longest_delay(i)
+        read = below if config.residual else below[-1:]
+        signal = sum(read[1:], read[0]) if read else first
         if longest:
             signal = written_out(signal, layer.get_parameter("delay"), longest, config.delay_width)
-        state = cell.zero_state(config, i, x.shape[1], x)
-        drive = layer.project(signal)
+        state, drive = cell.zero_state(config, i, x.shape[1], x), layer.project(signal)
         if config.kind == "complex":
             with without_loops():
-                _, f, signal = complex_state.run(layer, drive, state)
-            features.append(f)
-            continue
-        fs, spikes = [], []
-        b = drive.b if drive.b is not None else [None] * len(signal)
-        own = layer.get_parameter("a_log"), layer.get_parameter("d")
-        for parts in zip(drive.z, drive.d, b, drive.c, strict=True):
-            state, record = cell.advance(Drive(*parts), *own, state, config, layer.constants, config.reads_membrane(i))
-            fs.append(state.f)
-            spikes.append(record.s)
-        features.append(torch.stack(fs))
-        signal = torch.stack(spikes)
+                _, f, s = complex_state.run(layer, drive, state)
+        else:
+            f, s = _by_steps(net, i, drive, state)
+        features.append(f)
+        below.append(s)
     return net.readout(net.features(features))
+
+
+def _by_steps(net: BimNet, index: int, drive: Drive, state: LayerState) -> tuple[Tensor, Tensor]:
+    layer, config, fs, spikes = net.layer(index), net.config, list[Tensor](), list[Tensor]()
+    b = drive.b if drive.b is not None else [None] * len(drive.z)
+    own = layer.get_parameter("a_log"), layer.get_parameter("d")
+    for parts in zip(drive.z, drive.d, b, drive.c, strict=True):
+        state, record = cell.advance(Drive(*parts), *own, state, config, layer.constants, config.reads_membrane(index))
+        fs.append(state.f)
+        spikes.append(record.s)
+    return torch.stack(fs), torch.stack(spikes)
 
 
 def loss_of(logits: Tensor) -> Tensor:
@@ -175,13 +180,11 @@ def test_the_slope_of_a_ramp_is_exact(width: int) -> None:
     torch.testing.assert_close(slope[5:], -torch.ones_like(slope[5:]), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_steps_and_windows_are_the_whole_sequence(kind: dict[str, Any]) -> None:
-    config = BimConfig(n_in=3, hidden=(5, 4, 3), n_out=2, theta=0.2, hidden_delays=7, channel_delays=2, **kind)
-    net, x = network(config), spikes_in(20)
+def whole_and_in_parts(net: BimNet, x: Tensor) -> tuple[NetState, NetState, NetState]:
+    """Check that windows and single steps give the logits of the whole of 20 steps; return the states at the three ends."""
     with torch.no_grad():
         whole = net.run(x)
-        state, parts = net.initial_state(2), []
+        state, parts = net.initial_state(2), list[Tensor]()
         for length in (1, 3, 9, 7):
             run = net.run(x[len(parts) : len(parts) + length], state)
             state = run.state
@@ -192,7 +195,14 @@ def test_steps_and_windows_are_the_whole_sequence(kind: dict[str, Any]) -> None:
             steps.append(logits)
     for found in (parts, steps):
         torch.testing.assert_close(torch.stack(found), whole.logits, rtol=1e-12, atol=1e-12)
-    for a, b, c in zip(state.layers, single.layers, whole.state.layers, strict=True):
+    return state, single, whole.state
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_steps_and_windows_are_the_whole_sequence(kind: dict[str, Any]) -> None:
+    config = BimConfig(n_in=3, hidden=(5, 4, 3), n_out=2, theta=0.2, hidden_delays=7, channel_delays=2, **kind)
+    state, single, whole = whole_and_in_parts(network(config), spikes_in(20))
+    for a, b, c in zip(state.layers, single.layers, whole.layers, strict=True):
         assert torch.equal(a.line, c.line) and torch.equal(b.line, c.line)
 
 

@@ -17,15 +17,13 @@ from bimhw.learning.forms.credit import CreditAssigner
 from bimhw.learning.forms.seq import SweepLearner
 from bimhw.learning.forms.traces import spike_slope
 from bimhw.learning.rules.registry import LearnerSettings, make_learner
-from bimhw.models.bim import cell, complex_state
-from bimhw.models.bim.cell import Drive
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.loops import without_loops
 from bimhw.models.bim.net import BimNet
 from bimhw.models.io import load_model, save_model
 from bimhw.models.registry import config_to_json
 from simulator.base.errors import InputError
-from tests.bimhw.models.test_delays import KINDS, equal, gradients, network, spikes_in, written_out
+from tests.bimhw.models.test_delays import KINDS, equal, gradients, network, reference, spikes_in, whole_and_in_parts
 
 HIDDEN = [(4, 4, 3), (4, 4, 4), (3, 3, 3, 5), (3, 3, 3, 3, 2)]
 
@@ -50,35 +48,6 @@ def net_of(**fields: Any) -> BimNet:
     return network(
         BimConfig(**({"n_in": 3, "hidden": (5, 5, 5, 4), "n_out": 2, "theta": 0.2, "residual": True} | fields))
     )
-
-
-def reference(net: BimNet, x: Tensor) -> Tensor:
-    """Return the logits of a network, its sums and delays written out and its layers by the operations of one step."""
-    config, features, below = net.config, list[Tensor](), list[Tensor]()
-    first, _ = net.delayed(x, net.initial_state(x.shape[1]).taps)
-    for i in range(config.n_layers):
-        layer, longest = net.layer(i), config.longest_delay(i)
-        signal = sum(below[1:], below[0]) if below else first
-        if longest:
-            signal = written_out(signal, layer.get_parameter("delay"), longest, config.delay_width)
-        state, drive = cell.zero_state(config, i, x.shape[1], x), layer.project(signal)
-        if config.kind == "complex":
-            with without_loops():
-                _, f, s = complex_state.run(layer, drive, state)
-        else:
-            fs, spikes = [], []
-            b = drive.b if drive.b is not None else [None] * len(signal)
-            own = layer.get_parameter("a_log"), layer.get_parameter("d")
-            for parts in zip(drive.z, drive.d, b, drive.c, strict=True):
-                state, record = cell.advance(
-                    Drive(*parts), *own, state, config, layer.constants, config.reads_membrane(i)
-                )
-                fs.append(state.f)
-                spikes.append(record.s)
-            f, s = torch.stack(fs), torch.stack(spikes)
-        features.append(f)
-        below.append(s)
-    return net.readout(net.features(features))
 
 
 @given(configs(), st.integers(0, 99))
@@ -178,20 +147,7 @@ def test_inst_is_the_jacobian_of_the_same_step(kind: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_steps_and_windows_are_the_whole_sequence(kind: dict[str, Any]) -> None:
-    net, x = net_of(hidden_delays=4, **kind), spikes_in(20)
-    with torch.no_grad():
-        whole = net.run(x)
-        state, parts = net.initial_state(2), list[Tensor]()
-        for length in (1, 3, 9, 7):
-            run = net.run(x[len(parts) : len(parts) + length], state)
-            state = run.state
-            parts += list(run.logits)
-        single, steps = net.initial_state(2), []
-        for u in x:
-            logits, single, _ = net.step(u, single)
-            steps.append(logits)
-    for found in (parts, steps):
-        torch.testing.assert_close(torch.stack(found), whole.logits, rtol=1e-12, atol=1e-12)
+    whole_and_in_parts(net_of(hidden_delays=4, **kind), spikes_in(20))
 
 
 @pytest.mark.parametrize("form", ["dense", "seq", "tr", "lazy"])
